@@ -719,7 +719,8 @@ fn a_hub_that_is_not_there_is_tried_twice_and_for_one_source_only() {
     assert_eq!(client.waits().len(), 1, "one wait, so two attempts");
     let second = refused("acme/two");
     assert_eq!(second, first.replace("acme/one", "acme/two"));
-    let file = RemoteFile { path: "a.jsonl".into(), size: 3, digest: FileDigest::Blake3(FileHash::of(b"abc")) };
+    let file =
+        RemoteFile { path: "a.jsonl".into(), size: 3, digest: FileDigest::Blake3(FileHash::of(b"abc")), etag: None };
     let third = read(&client.hub, "acme/one", &"0a".repeat(20), &file).expect_err("nothing listens").to_string();
     assert!(third.contains("cannot connect"), "{third}");
     assert_eq!(client.waits().len(), 1, "nothing was tried again");
@@ -729,7 +730,8 @@ fn a_hub_that_is_not_there_is_tried_twice_and_for_one_source_only() {
 #[test]
 fn files_of_a_hub_that_is_not_there_are_tried_twice() {
     let client = Client::new(&closed());
-    let file = RemoteFile { path: "a.jsonl".into(), size: 3, digest: FileDigest::Blake3(FileHash::of(b"abc")) };
+    let file =
+        RemoteFile { path: "a.jsonl".into(), size: 3, digest: FileDigest::Blake3(FileHash::of(b"abc")), etag: None };
     for _ in 0..2 {
         let error = read(&client.hub, "acme/one", &"0a".repeat(20), &file).expect_err("nothing listens").to_string();
         assert!(error.contains("cannot connect"), "{error}");

@@ -11,6 +11,8 @@
 mod amounts;
 mod archives;
 mod bare_ids;
+#[cfg(feature = "bucket")]
+mod buckets;
 mod cache;
 mod card;
 mod chained;
@@ -33,6 +35,9 @@ mod packed;
 mod python;
 mod read_back;
 mod remote;
+#[cfg(feature = "bucket")]
+#[path = "../support/bucket.rs"]
+mod server;
 mod shaped;
 mod sides;
 mod sources;

@@ -432,3 +432,19 @@ fn numbered_files_of_which_some_are_missing_are_warned_of() {
         assert_eq!(space.warnings(), warnings, "{source}");
     }
 }
+
+#[cfg(not(feature = "bucket"))]
+#[test]
+fn a_source_in_a_bucket_is_refused_where_the_recipe_names_it() {
+    let space = Space::new();
+    one(&space, "one", "source: 's3://team/chats/*.jsonl'");
+    for arguments in [&["build"][..], &["build", "--locked"], &["lock"], &["inspect", "s3://team/chats"]] {
+        let output = space.datac(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains("built without the `bucket` feature") && said.contains("--features bucket"), "{said}");
+        if arguments[0] == "build" {
+            assert!(said.contains("E0223") && said.contains("config/sft/one.yaml:3:"), "{said}");
+        }
+    }
+}

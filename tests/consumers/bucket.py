@@ -4,7 +4,8 @@
 
 DATAC was compiled with `--features bucket`. Ten machines publish at once into one bucket; another one then runs nothing and has the same
 bytes. The server checks each signature, and permits no more than the policy in docs/remote-cache.md does; who only reads has less.
-What the server lists is compared with what datac says of it.
+What the server lists is compared with what datac says of it. Then rows are read from the bucket: by pins on a second machine, and not once
+an object has changed.
 """
 
 import json
@@ -82,6 +83,7 @@ def main():
         client = boto3.client(
             "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=admin["AccessKeyId"], aws_secret_access_key=admin["SecretAccessKey"])
         shared(datac, folder, endpoint, client, admin, writes, reads)
+        sources(datac, folder, endpoint, client, reads)
     finally:
         server.stop()
 
@@ -171,6 +173,43 @@ def shared(datac, folder, endpoint, client, admin, writes, reads):
         assert said.count("warning") == 1 and words in said, (words, said)
         assert outputs(stranger) == {name: content for name, content in made.items() if name.startswith("sft_r0_")}
     print("whoever may not costs a warning each")
+
+
+def sources(datac, folder, endpoint, client, reads):
+    lines = [json.dumps({"instruction": f"Why {n}?", "input": "", "output": f"So {n}. " + "so " * 300}) + "\n" for n in range(20_000)]
+    put = lambda name, part: client.put_object(Bucket="team", Key=f"datac/cache/rows/{name}.jsonl", Body="".join(part).encode())
+    put("a", lines[:15_000]), put("b b+é", lines[15_000:])
+    reader = Machine(datac, folder / "from-bucket", endpoint, reads, "")
+    reader.environment.pop("DATAC_REMOTE")
+    (reader.folder / "config/r.yaml").write_text(
+        "metadata: { phase: sft }\ndatasets:\n  - { name: own, source: 's3://team/datac/cache/rows/*.jsonl' }\n", "utf-8")
+    report, said = reader.build()
+    assert sum(report["actions"].values()) > 0, report
+    lock = (reader.folder / "datac.lock").read_text("utf-8")
+    heads = {key: client.head_object(Bucket="team", Key=f"datac/cache/rows/{key}.jsonl") for key in ("a", "b b+é")}
+    assert all(head["ETag"] in lock and f"size: {head['ContentLength']}" in lock for head in heads.values()), lock
+    made = b"".join(outputs(reader)[name] for name in sorted(outputs(reader)) if name.endswith(".jsonl") and "quarantine" not in name)
+    assert made.count(b"\n") == len(lines)
+
+    second = Machine(datac, folder / "from-bucket-2", endpoint, reads, "")
+    second.environment.pop("DATAC_REMOTE")
+    for name in ("config/r.yaml", "datac.lock"):
+        shutil.copy(reader.folder / name, second.folder / name)
+    second.run("build", "--locked")
+    assert outputs(second) == outputs(reader)
+    print(f"{sum(head['ContentLength'] for head in heads.values())} bytes in 2 objects are pinned, and the same on a second machine")
+
+    put("a", lines[:100])
+    third = Machine(datac, folder / "from-bucket-3", endpoint, reads, "")
+    third.environment.pop("DATAC_REMOTE")
+    for name in ("config/r.yaml", "datac.lock"):
+        shutil.copy(reader.folder / name, third.folder / name)
+    said = third.run("build", "--locked", code=4).stderr
+    assert "rows/a.jsonl`: the bucket has another object of this name" in said, said
+    reader.run("build", "--locked")
+    third.run("lock", "--upgrade")
+    third.run("build", "--locked")
+    print("an object that has changed is refused, and taken once the pin is moved")
 
 
 main()

@@ -221,6 +221,7 @@ impl State {
             return None;
         }
         let kinds: &[(Wrong, &'static str)] = match asked.method.as_str() {
+            "HEAD" => &[(Wrong::Drop, "dropped"), (Wrong::Delay, "delayed"), (Wrong::Unavailable, "503")],
             "GET" => &[
                 (Wrong::Drop, "dropped"),
                 (Wrong::Delay, "delayed"),
@@ -258,7 +259,7 @@ impl State {
         match asked.method.as_str() {
             "GET" if key.is_empty() && is_azure => self.list_azure(asked),
             "GET" if key.is_empty() => self.list(asked),
-            "GET" => self.get(asked, key),
+            "GET" | "HEAD" => self.get(asked, key),
             "PUT" => self.put(asked, key, is_google),
             "DELETE" if self.objects.remove(key).is_none() && is_google => Answer::error(404, "NoSuchKey"),
             "DELETE" => Answer::new(204, ""),
@@ -427,7 +428,7 @@ fn refusal(asked: &Asked) -> Option<Answer> {
     let is_signed = rest.contains("/s3/aws4_request") && signature.len() == 64 && rest.contains("x-amz-content-sha256");
     match key {
         _ if !is_signed => Some(Answer::error(403, "SignatureDoesNotMatch")),
-        READER if asked.method != "GET" => Some(Answer::error(403, "AccessDenied")),
+        READER if !matches!(asked.method.as_str(), "GET" | "HEAD") => Some(Answer::error(403, "AccessDenied")),
         READER => None,
         key if key == KEY.0 => None,
         _ => Some(Answer::error(403, "InvalidAccessKeyId")),
@@ -487,6 +488,9 @@ fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
             write!(head, "{name}: {value}\r\n").expect("a String takes every write");
         }
         out.write_all(format!("{head}\r\n").as_bytes())?;
+        if line.starts_with("HEAD ") {
+            continue;
+        }
         out.write_all(&answer.body)?;
         if announced != answer.body.len() {
             return Ok(());

@@ -18,12 +18,8 @@ use datac::{
 use serde_json::Value;
 
 use super::space;
+use crate::server::{self, BucketServer};
 use crate::space::{Dice, Space, assert_same, entry, recipe, rows};
-
-#[path = "../../support/bucket.rs"]
-mod server;
-
-use server::BucketServer;
 
 /// A bucket, and the key that results in it are signed with.
 struct Team {

@@ -34,7 +34,7 @@ use crate::{
     sample::SampleKind,
 };
 
-pub use check::rules::did_you_mean;
+pub use check::rules::{did_you_mean, is_in_bucket};
 
 use check::rules::{file_stem, stem_fault};
 use problem::Fault;

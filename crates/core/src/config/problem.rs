@@ -40,20 +40,28 @@ pub(super) struct Fault {
     pub(super) message: String,
     pub(super) label: Option<String>,
     pub(super) hint: Option<String>,
+    /// Whether the text must not be shown, as it holds a secret.
+    pub(super) is_unseen: bool,
 }
 
 impl Fault {
     pub(super) fn new(code: &'static str, span: &Range<usize>, message: impl Into<String>) -> Self {
-        Self { code, span: Some(span.clone()), message: message.into(), label: None, hint: None }
+        Self { code, span: Some(span.clone()), message: message.into(), label: None, hint: None, is_unseen: false }
     }
 
     /// Creates a fault of the whole file.
     pub(super) fn of_file(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, span: None, message: message.into(), label: None, hint: None }
+        Self { code, span: None, message: message.into(), label: None, hint: None, is_unseen: false }
     }
 
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// Says where the fault is without showing the text there.
+    pub(super) fn unseen(mut self) -> Self {
+        self.is_unseen = true;
         self
     }
 
@@ -77,7 +85,7 @@ impl Fault {
             hint: self.hint,
             note: None,
             label: self.label,
-            span: self.span,
+            span: self.span.filter(|_| !self.is_unseen),
             line,
             column,
         }

@@ -223,6 +223,13 @@ pub enum Location {
         /// Paths relative to the workspace, with or without wildcards.
         paths: Vec<String>,
     },
+    /// Objects of buckets.
+    Bucket {
+        /// The `source` of the recipe; of a list, the items with commas between them.
+        address: String,
+        /// Addresses of objects or of what their names begin with, with or without wildcards.
+        addresses: Vec<String>,
+    },
     /// Whatever has this name: what lies there in the workspace, or else a repository of the hub.
     Named {
         /// The `source` of the recipe.
@@ -238,15 +245,16 @@ impl Location {
         match self {
             Self::Hub { repo, .. } => repo,
             Self::Local { path, .. } => path,
+            Self::Bucket { address, .. } => address,
             Self::Named { name, .. } => name,
         }
     }
 
-    /// Returns the `revision` of the recipe, which files of the workspace have none of.
+    /// Returns the `revision` of the recipe, which files of the workspace and objects of buckets have none of.
     pub fn revision(&self) -> Option<&str> {
         match self {
             Self::Hub { revision, .. } | Self::Named { revision, .. } => revision.as_deref(),
-            Self::Local { .. } => None,
+            Self::Local { .. } | Self::Bucket { .. } => None,
         }
     }
 
@@ -258,7 +266,7 @@ impl Location {
     /// Returns the paths of the workspace that rows may come from.
     pub fn paths(&self) -> &[String] {
         match self {
-            Self::Hub { .. } => &[],
+            Self::Hub { .. } | Self::Bucket { .. } => &[],
             Self::Local { paths, .. } => paths,
             Self::Named { name, .. } => std::slice::from_ref(name),
         }

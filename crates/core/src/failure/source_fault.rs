@@ -56,6 +56,7 @@ faults! {
     Model = "E0220", "the model cannot be used", "cannot be used";
     Python = "E0221", "a function in Python cannot be called, or failed", "failed";
     Unsteady = "E0222", "a function in Python returns other results for the same row", "not deterministic";
+    Bucket = "E0223", "the bucket cannot be read", "cannot be read";
 }
 
 /// The part of a source that a failure is about.

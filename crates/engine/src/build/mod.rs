@@ -30,8 +30,8 @@ use crate::{
     event::{Event, Observer},
     gc::{CacheBounds, Collected, collect_if_due},
     graph::{
-        OnExecute, RecipePlan, SnapshotKey, conversion_of, leaves, license, model_key, model_of, partly_read, scope,
-        snapshot_keys, survey_of,
+        OnExecute, RecipePlan, conversion_of, leaves, license, model_key, model_of, partly_read, scope, snapshot_keys,
+        survey_of,
     },
     provenance::{
         history,
@@ -382,10 +382,11 @@ fn all_fresh(
 /// Returns the access to the source files of a session.
 pub(crate) fn sources(site: &Site, session: &Session) -> Result<Sources, WorkspaceError> {
     // A build from local files alone needs no hub, and must not fail for want of one.
-    let hub = if session.snapshots.states.keys().any(SnapshotKey::is_pinned) {
-        Some(site.hub.open(&site.cache, &session.record)?)
-    } else {
-        None
+    let pinned: Vec<&str> =
+        session.snapshots.states.keys().filter(|key| key.is_pinned()).map(|key| key.source.as_str()).collect();
+    let hub = match pinned[..] {
+        [] => None,
+        [..] => Some(site.hub.open_for(pinned, &site.cache, &session.record)?),
     };
     Ok(Sources {
         hub,

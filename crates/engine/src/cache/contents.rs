@@ -18,6 +18,8 @@ pub struct CacheContents {
     pub blobs: BTreeMap<BlobId, Held>,
     /// Downloaded files, by the name of their digest (`sha256-…`).
     pub downloads: BTreeMap<String, Held>,
+    /// Notes beside downloads, of which objects of buckets they were.
+    pub notes: Vec<PathBuf>,
     /// Incomplete downloads, by the name of their digest.
     pub partial: BTreeMap<String, Held>,
     /// The record.
@@ -120,6 +122,7 @@ impl CacheContents {
             files.extend([downloads.join(format!("{name}.ok")), downloads.join(name)]);
         }
         files.extend(self.partial.keys().map(|name| downloads.join(format!("{name}.part"))));
+        files.extend(self.notes.iter().cloned());
         files.extend(self.temporary.iter().map(|(path, _)| path.clone()));
         files.extend(["", "-journal", "-wal", "-shm"].map(|suffix| root.join(format!("{RECORD}{suffix}"))));
         files.push(root.join(SCHEDULE));
@@ -168,6 +171,8 @@ impl CacheContents {
                 self.downloads.insert(entry.name, held);
             } else if let Some(name) = entry.name.strip_suffix(".ok").filter(|name| is_download(name)) {
                 checked.push((name.to_owned(), path, held));
+            } else if let Some(name) = noted(&entry.name) {
+                checked.push((name.to_owned(), path, held));
             } else if let Some(name) = entry.name.strip_suffix(".part").filter(|name| is_download(name)) {
                 self.partial.insert(name.to_owned(), held);
             } else if Replacement::is_left_over(&entry.name) {
@@ -176,10 +181,15 @@ impl CacheContents {
                 self.strangers.push(path);
             }
         }
-        // The `.ok` file adds its size to the download, but not its modification time.
+        // The `.ok` file and the notes add their sizes to the download, but not their modification times.
         for (name, path, held) in checked {
             match self.downloads.get_mut(&name) {
-                Some(download) => *download = Held { mtime_ns: download.mtime_ns, ..download.and(held) },
+                Some(download) => {
+                    *download = Held { mtime_ns: download.mtime_ns, ..download.and(held) };
+                    if path.extension().is_some_and(|extension| extension == "etag") {
+                        self.notes.push(path);
+                    }
+                }
                 None => self.temporary.push((path, held)),
             }
         }
@@ -205,6 +215,12 @@ fn is_download(name: &str) -> bool {
         Some(("git", hex)) => is_hex(hex, 40),
         _ => false,
     }
+}
+
+/// Returns the name of the download that a note is about: `<download>.<64 hex>.etag` says which object of a bucket it was.
+fn noted(name: &str) -> Option<&str> {
+    let (download, object) = name.strip_suffix(".etag")?.split_once('.')?;
+    (is_download(download) && is_hex(object, 64)).then_some(download)
 }
 
 fn is_hex(text: &str, length: usize) -> bool {
@@ -237,6 +253,7 @@ mod tests {
             "sources/mine".into(),
             format!("sources/{download}"),
             format!("sources/{download}.ok"),
+            format!("sources/{download}.{}.etag", "c".repeat(64)),
             format!("sources/git-{}.part", "b".repeat(40)),
             format!("sources/git-{}.ok", "c".repeat(40)),
             format!("{shelf}/.datac-x.part"),
@@ -250,7 +267,8 @@ mod tests {
         std::os::unix::fs::symlink(root, root.join("cas/ff")).ok();
         let found = CacheContents::take(root).unwrap();
         assert_eq!(found.blobs.keys().collect::<Vec<_>>(), [&digest]);
-        assert_eq!(found.downloads[&download], Held { count: 2, bytes: 8, ..found.downloads[&download] });
+        assert_eq!(found.downloads[&download], Held { count: 3, bytes: 12, ..found.downloads[&download] });
+        assert_eq!(found.notes.len(), 1);
         assert_eq!(found.partial.len(), 1);
         assert_eq!(found.record.bytes, 4);
         let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();

@@ -63,8 +63,8 @@ pub(crate) const FREE_SOME_SPACE: &str = "free some space and build again; finis
 /// Converts a source error to a failure with a hint.
 pub(crate) fn failure_of(error: &SourceError) -> Failure {
     let kind = match error {
-        SourceError::Changed { .. } => FailureKind::Lock,
-        SourceError::Layout { .. } | SourceError::BadHub { .. } => FailureKind::Config,
+        SourceError::Changed { .. } | SourceError::NotThePinned { .. } => FailureKind::Lock,
+        SourceError::Layout { .. } | SourceError::BadHub { .. } | SourceError::NoBuckets { .. } => FailureKind::Config,
         SourceError::File(_) => FailureKind::Action,
         SourceError::Interrupted => FailureKind::Interrupted,
         _ => FailureKind::Source,
@@ -87,7 +87,8 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
         SourceError::Unavailable { .. } | SourceError::Offline { .. } | SourceError::Malformed { .. } => {
             failure.about(SourceFault::Unreachable)
         }
-        SourceError::Changed { .. } => failure.about(SourceFault::NotPinned),
+        SourceError::Changed { .. } | SourceError::NotThePinned { .. } => failure.about(SourceFault::NotPinned),
+        SourceError::Bucket { .. } | SourceError::NoBuckets { .. } => failure.about(SourceFault::Bucket),
         SourceError::File(_) => failure.about(SourceFault::Unreadable),
         _ => failure,
     };
@@ -112,6 +113,12 @@ pub(crate) fn failure_of(error: &SourceError) -> Failure {
         SourceError::Offline { .. } => failure.hint("run `datac fetch` once with network access"),
         SourceError::Changed { repo, .. } => failure
             .hint(format!("run `datac lock --upgrade {repo}` to accept the new contents, or restore the old ones")),
+        SourceError::NotThePinned { pinned_for, .. } => failure.hint(format!(
+            "run `datac lock --upgrade '{pinned_for}'` to accept what is there now, or restore what was pinned"
+        )),
+        SourceError::NoBuckets { .. } => failure.hint(
+            "build datac with `--features bucket`, or copy the objects into the workspace and name that folder",
+        ),
         _ => failure,
     }
 }

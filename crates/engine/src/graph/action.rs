@@ -44,6 +44,8 @@ pub struct SourceFile {
     pub size: u64,
     /// Digest that pins the content.
     pub digest: FileDigest,
+    /// The entity tag of an object in a bucket.
+    pub etag: Option<Arc<str>>,
     /// Format and compression.
     pub kind: FileKind,
     /// How its rows are read where its bytes do not say it.
@@ -94,7 +96,7 @@ impl SourceFile {
             Some(inside) => (&inside.archive, inside.size),
             None => (&self.path, self.size),
         };
-        RemoteFile { path: path.clone(), size, digest: self.digest }
+        RemoteFile { path: path.clone(), size, digest: self.digest, etag: self.etag.clone() }
     }
 
     /// Returns the archive that this file lies in.

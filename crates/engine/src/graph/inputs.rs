@@ -8,10 +8,10 @@ use std::{
 use salsa::Setter;
 
 use super::action::{FileOrigin, Outcome};
-use crate::source::{FileKind, RemoteFile, Selection, is_model_repo};
+use crate::source::{FileKind, RemoteFile, Selection, is_model_repo, lock::Part};
 use datac_core::{
     code::{CodeVersions, Component},
-    config::Vocabulary,
+    config::{Vocabulary, is_in_bucket},
     failure::Failure,
     id::ActionKey,
     key::Versions,
@@ -25,20 +25,30 @@ pub struct SnapshotKey {
     pub source: String,
     /// The revision as given in the recipe; `None` for `main`.
     pub revision: Option<String>,
-    /// The part that is read, for files of the workspace; `None` for a repository of the hub, which is pinned as a
-    /// whole.
+    /// The part that is read, for files of the workspace and objects of buckets; `None` for a repository of the hub, which is
+    /// pinned as a whole.
     pub selection: Option<Selection>,
 }
 
 impl SnapshotKey {
     /// Returns whether `datac.lock` pins the snapshot.
     pub fn is_pinned(&self) -> bool {
-        self.selection.is_none()
+        self.selection.is_none() || self.is_in_bucket()
+    }
+
+    /// Returns whether the snapshot is one of objects of buckets.
+    pub fn is_in_bucket(&self) -> bool {
+        is_in_bucket(&self.source)
+    }
+
+    /// Returns the part of a source that is pinned under this key; `None`: the whole repository.
+    pub fn part(&self) -> Option<Part> {
+        self.selection.as_ref().filter(|_| self.is_in_bucket()).map(Part::of)
     }
 
     /// Returns whether the snapshot is one of a repository of a model.
     pub fn is_model(&self) -> bool {
-        self.is_pinned() && is_model_repo(&self.source)
+        self.selection.is_none() && is_model_repo(&self.source)
     }
 }
 

@@ -588,7 +588,7 @@ mod tests {
 
     fn model() -> PinnedModel {
         let digest = FileDigest::Blake3(FileHash::of(b"tokenizer"));
-        let file = RemoteFile { path: "tokenizer.json".to_owned(), size: 7, digest };
+        let file = RemoteFile { path: "tokenizer.json".to_owned(), size: 7, digest, etag: None };
         let text = b"metadata: { phase: sft }\ndatasets: [{ name: a, source: org/a }]\nmodel: { source: org/m, now: 2026-01-31, \
                      arguments: { a: 1 }, max_tokens: 9 }\n";
         let origin = FileOrigin { name: "models/org/m".into(), commit: Some("c".into()) };
@@ -623,6 +623,7 @@ mod tests {
             path: "a.jsonl".to_owned(),
             size: 7,
             digest: FileDigest::Blake3(FileHash::of(b"file")),
+            etag: None,
             kind: FileKind { format: RowFormat::Jsonl, compression: Compression::Gzip },
             reading: Reading::default(),
             inside: None,
@@ -787,7 +788,7 @@ mod tests {
             let origin = FileOrigin { name: "d".into(), commit: None };
             let digest = FileDigest::Blake3(FileHash::of(b""));
             let (path, size, reading, inside) = (String::new(), 0, Reading::default(), None);
-            let file = SourceFile { origin, path, size, digest, kind, reading, inside };
+            let file = SourceFile { origin, path, size, digest, etag: None, kind, reading, inside };
             Scan { file: &file }.key(&(), &named);
         };
         [RowFormat::Jsonl, RowFormat::Csv, RowFormat::Arrow, RowFormat::Txt, RowFormat::Zip].into_iter().for_each(scan);

@@ -39,7 +39,7 @@ pub(crate) fn model_file(path: &str) -> Option<ModelFile> {
 /// Returns the keys of the snapshots that a model depends on: its repository or folder, and the recipe's own template.
 pub(crate) fn model_key(model: &Model, here: &BTreeSet<String>) -> Vec<SnapshotKey> {
     let folder = match &model.location {
-        Location::Hub { .. } => None,
+        Location::Hub { .. } | Location::Bucket { .. } => None,
         Location::Local { paths, .. } => paths.first(),
         Location::Named { name, .. } => here.get(name),
     };
@@ -156,6 +156,7 @@ pub(crate) fn model_files(db: &dyn PlannerDb, file: RecipeFile) -> Result<Vec<So
         path: file.path.clone(),
         size: file.size,
         digest: file.digest,
+        etag: None,
         kind,
         reading: Reading::default(),
     };

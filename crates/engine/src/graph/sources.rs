@@ -38,19 +38,22 @@ pub(crate) fn snapshot_key(dataset: &Dataset, here: &BTreeSet<String>) -> Snapsh
         format: dataset.format,
         splits: dataset.splits.clone(),
         data_dir: dataset.data_dir.clone(),
-        paths: dataset.location.paths().to_vec(),
+        paths: match &dataset.location {
+            Location::Bucket { addresses, .. } => addresses.clone(),
+            location => location.paths().to_vec(),
+        },
         config_name: dataset.config_name.clone(),
         purpose: Purpose::Rows,
     };
-    let is_local = match &dataset.location {
+    let is_selected = match &dataset.location {
         Location::Hub { .. } => false,
-        Location::Local { .. } => true,
+        Location::Local { .. } | Location::Bucket { .. } => true,
         Location::Named { name, .. } => here.contains(name),
     };
     SnapshotKey {
         source: dataset.location.source().to_owned(),
         revision: dataset.location.revision().map(str::to_owned),
-        selection: is_local.then(selection),
+        selection: is_selected.then(selection),
     }
 }
 
@@ -162,6 +165,7 @@ fn listed(db: &dyn PlannerDb, file: RecipeFile, number: usize) -> Result<Vec<Lis
             path: file.path.clone(),
             size: file.size,
             digest: file.digest,
+            etag: file.etag.clone(),
             kind,
             reading: dataset.reading.over(reading),
         })

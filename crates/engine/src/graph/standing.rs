@@ -20,7 +20,7 @@ use super::{
 };
 use datac_core::{
     code::{CodeVersions, Component},
-    config::{Defaults, Expected, decide_role, model::OfOutput},
+    config::{Defaults, Expected, decide_role, is_in_bucket, model::OfOutput},
     id::{EnvironmentId, FileHash},
     key::{Encoder, KEY_VERSION, Keyed, LeafCollector, Visitor},
     leaf::{Leaf, Leaves},
@@ -46,7 +46,9 @@ pub(crate) fn leaves(db: &dyn PlannerDb, file: RecipeFile) -> Leaves {
                 .and_then(|input| input.state(db).as_ref());
             if let Some(Ok(snapshot)) = snapshot
                 && let Some(commit) = snapshot.origin.commit()
+                && !is_in_bucket(snapshot.origin.name())
             {
+                // Of objects in a bucket, their own names tell more.
                 leaves.source(Leaf::Commit { repo: snapshot.origin.name().to_owned() }, &Hashed(commit));
             }
             let files = files(db, file, number).as_deref().unwrap_or_default();

@@ -267,6 +267,7 @@ fn snapshot(name: &str, version: u64) -> Arc<Snapshot> {
             path,
             size: 100_000,
             digest: FileDigest::Blake3(FileHash::new(digest((name, version)))),
+            etag: None,
         }],
         selected: Some(vec![FileKind { format: RowFormat::Jsonl, compression: Compression::None }]),
         passed_over: Vec::new(),

@@ -406,6 +406,7 @@ impl MadeSource {
             size: file.bytes,
             digest: FileDigest::from_str(&file.digest).ok()?,
             kind: file.kind,
+            etag: None,
             // What is read again has its encoding and header on record.
             reading: Reading::default(),
             inside: file.inside.clone().map(Arc::new),

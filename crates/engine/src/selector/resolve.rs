@@ -192,7 +192,7 @@ impl Lookups<'_> {
                     Location::Hub { repo: name, revision } | Location::Named { name, revision } => {
                         lock.find(name, revision.as_deref())
                     }
-                    Location::Local { .. } => None,
+                    Location::Local { .. } | Location::Bucket { .. } => None,
                 };
                 let repo = repo.map(|pin| pin.repo.as_str());
                 let is_path = dataset.location.paths().iter().any(|path| relative(root, Path::new(path)) == given);

@@ -9,10 +9,10 @@ use super::{CacheFolder, Settings, WorkspaceError};
 use crate::{
     cache::{DOWNLOADS, Record, stat_cache},
     event::Observer,
-    source::{Checked, HUBS, HubKind, Opening, Source},
+    source::{Checked, HUBS, HubKind, Opening, Source, places::Places},
     system::{self, FileError},
 };
-use datac_core::id::FileHash;
+use datac_core::{config::is_in_bucket, id::FileHash};
 
 /// The hub that the settings choose, not yet opened.
 #[derive(Clone)]
@@ -25,6 +25,8 @@ pub(crate) struct HubAccess {
     pub(crate) offline: bool,
     /// Whether the access token may be sent to it.
     is_trusted: bool,
+    /// Whether some of the objects in a bucket are enough.
+    is_look: bool,
     observer: Observer,
 }
 
@@ -41,7 +43,15 @@ impl HubAccess {
         let is_known =
             || [default_endpoint().as_str(), PUBLIC].map(|known| kind.name(known)).contains(&kind.name(&given));
         let is_trusted = !settings.is_hub_from_file || is_known();
-        Self { given, kind, root: settings.root.clone(), offline: settings.offline, is_trusted, observer }
+        Self {
+            given,
+            kind,
+            root: settings.root.clone(),
+            offline: settings.offline,
+            is_trusted,
+            is_look: false,
+            observer,
+        }
     }
 
     /// Returns whether the access token may be sent to the hub.
@@ -55,6 +65,11 @@ impl HubAccess {
         Self { offline: true, ..self.clone() }
     }
 
+    /// Returns the same hub for a look at a source, for which some of the objects in a bucket are enough.
+    pub(crate) fn for_a_look(&self) -> Self {
+        Self { is_look: true, ..self.clone() }
+    }
+
     /// Returns the name of the hub, as recorded in locks.
     pub(crate) fn name(&self) -> String {
         self.kind.name(&self.given)
@@ -65,11 +80,25 @@ impl HubAccess {
         self.kind.is_remote()
     }
 
-    /// Opens the hub. Downloads go to `cache`; digests of a folder's files are kept in `record`.
+    /// Opens the hub, and the buckets. Downloads go to `cache`; digests of a folder's files are kept in `record`.
     pub(crate) fn open(&self, cache: &CacheFolder, record: &Arc<Record>) -> Result<Arc<dyn Source>, WorkspaceError> {
+        self.open_for([""], cache, record)
+    }
+
+    /// Opens what has the sources of these names: what lies in buckets needs no hub.
+    pub(crate) fn open_for<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+        cache: &CacheFolder,
+        record: &Arc<Record>,
+    ) -> Result<Arc<dyn Source>, WorkspaceError> {
         let record = record.clone();
         let with = self.opening(cache, move |path| stat_cache::digest(&record, path));
-        self.kind.open(&self.given, &with).map_err(|error| crate::driver::failure_of(&error).into())
+        let places = Places::new(self.given.clone(), self.kind, with);
+        if !names.into_iter().all(is_in_bucket) {
+            places.hub().map_err(|error| WorkspaceError::from(crate::driver::failure_of(&error)))?;
+        }
+        Ok(Arc::new(places))
     }
 
     /// Checks whether the hub can be used.
@@ -91,6 +120,7 @@ impl HubAccess {
             sends_token: self.is_trusted,
             digest: Arc::new(digest),
             observer: self.observer.clone(),
+            is_look: self.is_look,
         }
     }
 }

@@ -41,7 +41,7 @@ use crate::{
 };
 use datac_core::{
     code::CodeVersions,
-    config::{ConverterWord, Vocabulary},
+    config::{ConverterWord, Vocabulary, is_in_bucket},
     convert,
     id::FileHash,
 };
@@ -107,7 +107,7 @@ impl Site {
             lock: LockStore::new(lock),
             cache: CacheFolder::new(cache, silent.clone()),
             outputs: OutputFolder::new(self.root().to_owned(), folder.join("dataset")),
-            hub: self.hub.clone(),
+            hub: self.hub.for_a_look(),
             python: self.python.clone(),
             // A look at a source makes nothing that others would need.
             remote: RemoteAccess::none(self.root()),
@@ -118,8 +118,9 @@ impl Site {
     }
 
     /// Has downloads go to the cache of `other`, if there is one, where builds look for them: they may be large.
-    pub(crate) fn share_downloads(&self, other: &Self) -> Result<(), FileError> {
-        if !self.hub.is_remote() || !other.cache.is_begun() {
+    pub(crate) fn share_downloads(&self, other: &Self, source: &str) -> Result<(), FileError> {
+        let is_remote = self.hub.is_remote() || is_in_bucket(source);
+        if !is_remote || !other.cache.is_begun() {
             return Ok(());
         }
         let downloads = other.cache.join(DOWNLOADS);

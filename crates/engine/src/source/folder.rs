@@ -100,7 +100,7 @@ impl Source for FolderHub {
             .map(|path| {
                 let on_disk = place.join(&path);
                 let size = system::stat(&on_disk)?.size;
-                Ok(RemoteFile { path, size, digest: FileDigest::Blake3((self.digest)(&on_disk)?) })
+                Ok(RemoteFile { path, size, digest: FileDigest::Blake3((self.digest)(&on_disk)?), etag: None })
             })
             .collect::<Result<Vec<_>, FileError>>()?;
         let commit = commit_of(&files);
@@ -308,7 +308,8 @@ mod tests {
         write(root.path(), "o/m/a.json", "1");
         let hub = hub(root.path());
         for path in ["b.json", "../m/a.json", "a.json/x", ""] {
-            let file = RemoteFile { path: path.into(), size: 1, digest: FileDigest::Blake3(FileHash::of(b"1")) };
+            let file =
+                RemoteFile { path: path.into(), size: 1, digest: FileDigest::Blake3(FileHash::of(b"1")), etag: None };
             let error = hub.open("o/n", Some("blake3:"), &file).unwrap_err();
             assert!(matches!(error, SourceError::NoFile { .. }), "{path}: {error}");
         }

@@ -86,7 +86,7 @@ impl HubKind for HttpKind {
 
 /// Converts a report of a download to an event of the build.
 #[cfg(feature = "hub")]
-fn event_of(event: DownloadEvent) -> crate::event::Event {
+pub(super) fn event_of(event: DownloadEvent) -> crate::event::Event {
     use crate::event::Event;
     use DownloadEvent as D;
     match event {

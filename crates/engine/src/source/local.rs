@@ -82,7 +82,7 @@ impl Source for LocalFiles {
         let hash = |(path, kind): (PathBuf, FileKind)| {
             let (stat, digest) = (self.hash)(&self.root.join(&path))?;
             let path = path.to_string_lossy().into_owned();
-            Ok((RemoteFile { path, size: stat.size, digest: FileDigest::Blake3(digest) }, stat, kind))
+            Ok((RemoteFile { path, size: stat.size, digest: FileDigest::Blake3(digest), etag: None }, stat, kind))
         };
         let hashed: Vec<_> =
             found.files.into_par_iter().with_min_len(16).map(hash).collect::<Result<_, FileError>>()?;
@@ -307,7 +307,7 @@ fn layout_fault(reason: String) -> SourceError {
     layout_fault_of(SourceFault::NoRows, reason)
 }
 
-fn layout_fault_of(fault: SourceFault, reason: String) -> SourceError {
+pub(super) fn layout_fault_of(fault: SourceFault, reason: String) -> SourceError {
     SourceError::Layout { fault, word: None, reason }
 }
 
@@ -325,6 +325,21 @@ fn file(
         };
         return Err(layout_fault_of(SourceFault::NotFound, reason));
     }
+    named(source, format, splits, data_dir).map(|kind| vec![(PathBuf::from(source), kind)])
+}
+
+/// Returns the kind of a file, as its name and the recipe's `format` say it.
+pub(crate) fn kind_as_named(path: &str, format: Option<RowFormat>) -> Result<FileKind, SourceError> {
+    named(path, format, &[], &[])
+}
+
+/// Returns the kind of a file that a recipe names.
+pub(super) fn named(
+    source: &str,
+    format: Option<RowFormat>,
+    splits: &[String],
+    data_dir: &[String],
+) -> Result<FileKind, SourceError> {
     if !data_dir.is_empty() {
         let reason = format!("`{source}` is a file, so `data_dir:` cannot be used");
         return Err(layout_fault_of(SourceFault::NoFolder, reason));
@@ -369,7 +384,7 @@ fn file(
             return Err(SourceError::Layout { fault: SourceFault::NoSplit, word: Some(split.clone()), reason });
         }
     }
-    Ok(vec![(PathBuf::from(source), kind)])
+    Ok(kind)
 }
 
 fn folder(
@@ -379,8 +394,20 @@ fn folder(
     splits: &[String],
     data_dir: &[String],
 ) -> Result<Vec<(PathBuf, FileKind)>, SourceError> {
-    let formats = rows_of(format.as_ref());
     let files = walk(place)?;
+    let selected = within(&files, source, format, splits, data_dir)?;
+    Ok(selected.into_iter().map(|(path, kind)| (Path::new(source).join(path), kind)).collect())
+}
+
+/// Returns those of the files of a folder that a recipe reads, in reading order.
+pub(super) fn within(
+    files: &[String],
+    source: &str,
+    format: Option<RowFormat>,
+    splits: &[String],
+    data_dir: &[String],
+) -> Result<Vec<(String, FileKind)>, SourceError> {
+    let formats = rows_of(format.as_ref());
     let is_wanted =
         |path: &&str| judge(path).format().is_some_and(|format| formats.contains(&format) || format.is_archive());
     let mut wanted: Vec<&str> = files.iter().map(String::as_str).filter(is_wanted).collect();
@@ -397,7 +424,7 @@ fn folder(
     }
     let want = Want { repo: source, config_name: None, data_dir, splits, default_config: None };
     let selected = resolve(&wanted, None, &want)?;
-    Ok(selected.into_iter().map(|file| (Path::new(source).join(file.path), file.kind)).collect())
+    Ok(selected.into_iter().map(|file| (file.path, file.kind)).collect())
 }
 
 /// Returns whether a file describes a folder by its name and never holds rows.

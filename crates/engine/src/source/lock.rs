@@ -6,7 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FileDigest, RemoteFile};
+use super::{FileDigest, RemoteFile, Selection};
+use datac_core::config::{format_word, is_in_bucket};
 
 /// Version of the format, to be raised when an older datac could misread the file.
 pub const LOCK_VERSION: u32 = 1;
@@ -36,8 +37,30 @@ pub struct Pin {
     pub commit: String,
     /// The part of the repository's card that describes its contents, if any.
     pub card: Option<String>,
-    /// The data files, sorted by path.
+    /// The part that is pinned, of objects in buckets; `None`: the whole repository.
+    pub part: Option<Part>,
+    /// The data files, sorted by path; of a part, in reading order.
     pub files: Vec<RemoteFile>,
+}
+
+/// Which objects of a bucket a dataset entry reads, beside their addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Part {
+    /// The recipe's word for the format, if it has one.
+    pub format: Option<String>,
+    /// The folders asked for.
+    pub data_dir: Vec<String>,
+    /// The splits asked for.
+    pub splits: Vec<String>,
+}
+
+impl Part {
+    /// Returns the part that a selection stands for.
+    pub fn of(selection: &Selection) -> Self {
+        let Selection { format, data_dir, splits, .. } = selection;
+        let format = format.map(|format| format_word(Some(format)).to_owned());
+        Self { format, data_dir: data_dir.clone(), splits: splits.clone() }
+    }
 }
 
 /// A lock file that cannot be used, with the reason.
@@ -84,7 +107,16 @@ struct RawPin {
     /// The part of the repository's card that describes its contents, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     card: Option<String>,
-    /// The data files, sorted by path.
+    /// Format of the objects that the recipe names, of a source in a bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    format: Option<String>,
+    /// The folders that are pinned, of a source in a bucket.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    data_dir: Vec<String>,
+    /// The splits that are pinned, of a source in a bucket; other sources are pinned whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    splits: Vec<String>,
+    /// The data files, sorted by path; of a source in a bucket, in reading order.
     files: Vec<RawFile>,
 }
 
@@ -99,6 +131,9 @@ struct RawFile {
     /// Digest of the file: `blake3:…`, `sha256:…` or `git:…`, in hexadecimal digits.
     #[schemars(regex(pattern = "^(blake3:[0-9a-fA-F]{64}|sha256:[0-9a-fA-F]{64}|git:[0-9a-fA-F]{40})$"))]
     digest: String,
+    /// Entity tag of the object, of a source in a bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
 }
 
 impl LockFile {
@@ -122,9 +157,13 @@ impl LockFile {
                     .digest
                     .parse()
                     .map_err(|error| LockError(format!("`{}` of `{}`: {error}", file.path, pin.source)))?;
-                files.push(RemoteFile { path: file.path, size: file.size, digest });
+                let etag = file.etag.map(Into::into);
+                files.push(RemoteFile { path: file.path, size: file.size, digest, etag });
             }
+            let (format, data_dir, splits) = (pin.format, pin.data_dir, pin.splits);
+            let part = is_in_bucket(&pin.source).then_some(Part { format, data_dir, splits });
             sources.push(Pin {
+                part,
                 source: pin.source,
                 revision: pin.revision,
                 repo: pin.repo,
@@ -156,6 +195,9 @@ impl LockFile {
                     hub: pin.hub.clone(),
                     commit: pin.commit.clone(),
                     card: pin.card.clone(),
+                    format: pin.part.as_ref().and_then(|part| part.format.clone()),
+                    data_dir: pin.part.as_ref().map(|part| part.data_dir.clone()).unwrap_or_default(),
+                    splits: pin.part.as_ref().map(|part| part.splits.clone()).unwrap_or_default(),
                     files: pin
                         .files
                         .iter()
@@ -163,6 +205,7 @@ impl LockFile {
                             path: file.path.clone(),
                             size: file.size,
                             digest: file.digest.to_string(),
+                            etag: file.etag.as_deref().map(str::to_owned),
                         })
                         .collect(),
                 })
@@ -172,12 +215,17 @@ impl LockFile {
         format!("{HEAD}{body}")
     }
 
-    /// Returns the pin of a source at a revision.
+    /// Returns the pin of a repository at a revision.
     pub fn find(&self, source: &str, revision: Option<&str>) -> Option<&Pin> {
-        self.sources.iter().find(|pin| pin.key() == (source, revision))
+        self.find_part(source, revision, None)
     }
 
-    /// Adds a pin, or replaces the pin with the same source and revision.
+    /// Returns the pin of a source at a revision, or of a part of it.
+    pub fn find_part(&self, source: &str, revision: Option<&str>, part: Option<&Part>) -> Option<&Pin> {
+        self.sources.iter().find(|pin| pin.key() == (source, revision, part))
+    }
+
+    /// Adds a pin, or replaces the pin of the same part of the same source at the same revision.
     pub fn set(&mut self, pin: Pin) {
         self.sources.retain(|other| other.key() != pin.key());
         self.sources.push(pin);
@@ -190,9 +238,9 @@ impl LockFile {
 }
 
 impl Pin {
-    /// Returns the source and revision that identify the pin.
-    pub fn key(&self) -> (&str, Option<&str>) {
-        (&self.source, self.revision.as_deref())
+    /// Returns the source, the revision and the part that identify the pin.
+    pub fn key(&self) -> (&str, Option<&str>, Option<&Part>) {
+        (&self.source, self.revision.as_deref(), self.part.as_ref())
     }
 }
 
@@ -209,10 +257,12 @@ mod tests {
             hub: "folder".into(),
             commit: "blake3:00".into(),
             card: Some("---\nconfigs:\n- config_name: main\n---\n".into()),
+            part: None,
             files: vec![RemoteFile {
                 path: "a.jsonl".into(),
                 size: 3,
                 digest: FileDigest::Blake3(FileHash::of(b"abc")),
+                etag: None,
             }],
         }
     }

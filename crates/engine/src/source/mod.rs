@@ -1,9 +1,9 @@
 //! Resolves dataset names to snapshots, and reads the bytes of snapshots.
 //!
 //! A [`Source`] is a place that rows come from, whatever format they are written in: it finds what a recipe names, lists its
-//! files and opens them. Four exist: a hub over HTTP (`hub/`), a folder laid out `<org>/<name>/…` (`folder.rs`), the sample inside
-//! the binary (`sample.rs`), and the files of the workspace (`local.rs`). The first three are hubs: `--hub` chooses one of
-//! [`HUBS`], and `datac.lock` pins what it answers.
+//! files and opens them. Five exist: a hub over HTTP (`hub/`), a folder laid out `<org>/<name>/…` (`folder.rs`), the sample inside
+//! the binary (`sample.rs`), objects of buckets (`in_buckets.rs`), and the files of the workspace (`local.rs`). The first three are
+//! hubs: `--hub` chooses one of [`HUBS`]. `datac.lock` pins what hubs and buckets answer.
 
 #[cfg(feature = "hub")]
 pub mod hub;
@@ -15,12 +15,14 @@ pub mod card;
 pub mod folder;
 mod glob;
 mod http;
+pub(crate) mod in_buckets;
 mod kind;
 pub mod known;
 pub mod layout;
 pub mod local;
 pub mod lock;
 pub mod members;
+pub(crate) mod places;
 mod python_imports;
 pub mod sample;
 pub(crate) mod splits;
@@ -59,6 +61,8 @@ pub struct RemoteFile {
     pub size: u64,
     /// Digest of the file.
     pub digest: FileDigest,
+    /// The entity tag of an object in a bucket: another object of this name has another one.
+    pub etag: Option<Arc<str>>,
 }
 
 /// What the ids of repositories of models begin with: `models/org/name`. Those of datasets have at most two parts.
@@ -86,16 +90,20 @@ pub struct Asked<'a> {
     pub revision: Option<&'a str>,
     /// The part of the source that is wanted, for places that look at no more than that; `None`: all of it.
     pub selection: Option<&'a Selection>,
+    /// Files of this source whose digests are known: a bucket need not be read for those that it still has.
+    pub known: &'a [RemoteFile],
 }
 
 impl<'a> Asked<'a> {
     /// Asks for all of a repository at a revision.
     pub fn of(source: &'a str, revision: Option<&'a str>) -> Self {
-        Self { source, revision, selection: None }
+        Self { source, revision, selection: None, known: &[] }
     }
 }
 
 /// The part of a source that a dataset entry reads.
+///
+/// Of a bucket, `paths` are addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Selection {
     /// The recipe's `format`; `None` leaves it to the names of files.
@@ -261,6 +269,8 @@ pub struct Opening {
     pub digest: Arc<folder::DigestFile>,
     /// Told of downloads.
     pub observer: Observer,
+    /// Whether it is for a look at a source, for which some of the objects in a bucket are enough.
+    pub is_look: bool,
 }
 
 /// Whether a hub can be used.
@@ -379,6 +389,30 @@ pub enum SourceError {
     Offline {
         /// Description of the missing item.
         what: String,
+    },
+    /// A bucket cannot be read.
+    #[error("read `{address}`: {reason}")]
+    Bucket {
+        /// The address of the bucket, an object, or a folder.
+        address: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// This datac reads no buckets.
+    #[error("read `{address}`: this datac was built without the `bucket` feature")]
+    NoBuckets {
+        /// The address.
+        address: String,
+    },
+    /// A bucket does not have the object that is pinned.
+    #[error("read `{address}`: {reason}")]
+    NotThePinned {
+        /// The address of the object.
+        address: String,
+        /// The source as the recipe has it.
+        pinned_for: String,
+        /// What has become of it.
+        reason: &'static str,
     },
     /// The contents do not match the pinned digest.
     #[error("read `{path}` of `{repo}`: its contents do not match the pinned digest ({expected})")]

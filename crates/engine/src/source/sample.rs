@@ -126,6 +126,7 @@ impl Source for SampleHub {
                 path: (*path).to_owned(),
                 size: bytes.len() as u64,
                 digest: FileDigest::Blake3(FileHash::of(bytes)),
+                etag: None,
             })
             .collect();
         if files.is_empty() {

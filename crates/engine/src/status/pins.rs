@@ -15,7 +15,10 @@ use crate::{
     graph::{FileOrigin, Snapshot, SnapshotKey, model_file, model_key, snapshot_key, snapshot_keys},
     site::{CacheFolder, HubAccess, Site, WorkspaceError, local_files, short},
     source::{
-        Asked, Bytes, Listing, Purpose, RemoteFile, Source, SourceError, card, is_archive, is_data,
+        Asked, Bytes, Listing, Purpose, RemoteFile, Source, SourceError, card,
+        in_buckets::BUCKET,
+        is_archive, is_data,
+        local::kind_as_named,
         lock::{LockFile, Pin},
         splits::missing_shards,
         why_no_rows,
@@ -81,13 +84,16 @@ pub(crate) struct PinSources<'a> {
     pub(crate) hub: &'a HubAccess,
     pub(crate) observer: &'a Observer,
     pub(crate) hashing: Hashing,
+    /// Files of earlier pins, whose digests are known as long as a bucket still has them.
+    pub(crate) known: Vec<RemoteFile>,
 }
 
 impl<'a> PinSources<'a> {
     /// Returns what is needed to pin the sources of a workspace.
     pub(crate) fn of(site: &'a Site, record: &'a Arc<Record>) -> Self {
         let hashing = Hashing::All;
-        Self { root: site.root(), cache: &site.cache, record, hub: &site.hub, observer: &site.observer, hashing }
+        let known = Vec::new();
+        Self { root: site.root(), cache: &site.cache, record, hub: &site.hub, observer: &site.observer, hashing, known }
     }
 }
 
@@ -129,25 +135,37 @@ impl PinSources<'_> {
             snapshots.states.insert(key, state);
         }
         if !asked.is_empty() {
-            let hub = self.hub.open(self.cache, self.record)?;
+            let names = asked.iter().map(|(key, _)| key.source.as_str());
+            let hub = self.hub.open_for(names, self.cache, self.record)?;
             // Each takes a while, be it for an answer from far away or for hashing a folder.
-            let answers: Vec<_> = asked.par_iter().map(|(key, _)| resolve(&*hub, key)).collect();
+            let answers: Vec<_> = asked.par_iter().map(|(key, _)| resolve(&*hub, key, &self.known)).collect();
             for ((key, why), answer) in asked.into_iter().zip(answers) {
                 let state = match answer {
-                    Ok((pin, archives)) => {
-                        if !archives.is_empty() {
-                            let named = few(&archives);
-                            let words = format!("`{}`: archives are not read beside rows: {named}", key.source);
-                            (self.observer)(Event::Warning(words));
+                    Ok(Resolved { pin, beside }) => {
+                        match &beside[..] {
+                            [] => {}
+                            beside if key.is_in_bucket() => {
+                                let words = passed_over_of(&key.source, pin.files.len(), beside);
+                                (self.observer)(Event::Warning(words));
+                            }
+                            archives => {
+                                let named = few(archives);
+                                let words = format!("`{}`: archives are not read beside rows: {named}", key.source);
+                                (self.observer)(Event::Warning(words));
+                            }
                         }
                         self.warn_of_shards(&key.source, pin.files.iter());
                         let before = why.change().and_then(|change| change.old.as_ref());
                         let before = before.map_or_else(String::new, |hub| format!(", before {hub}"));
-                        let words = format!("{} at {} (hub {hub_name}{before})", key.source, short(&pin.commit));
+                        let at = match key.is_in_bucket() {
+                            true => String::new(),
+                            false => format!(" (hub {hub_name}{before})"),
+                        };
+                        let words = format!("{} at {}{at}", key.source, short(&pin.commit));
                         (self.observer)(Event::Locked(words));
-                        let snapshot = snapshot_of(&pin);
+                        let snapshot = snapshot_of(&pin, &key);
                         lock.set(pin);
-                        Ok(Arc::new(snapshot))
+                        snapshot.map(Arc::new).map_err(|error| failure_of(&error))
                     }
                     Err(error) => Err(failure_of(&error)),
                 };
@@ -166,8 +184,12 @@ impl PinSources<'_> {
         snapshots: &mut Snapshots,
         asked: &mut Vec<(SnapshotKey, StaleReason)>,
     ) -> Option<Result<Arc<Snapshot>, Failure>> {
-        let (source, hub_name) = (&key.source, self.hub.name());
-        let pinned = lock.find(source, key.revision.as_deref());
+        if key.is_in_bucket() && !cfg!(feature = "bucket") {
+            return Some(Err(failure_of(&SourceError::NoBuckets { address: key.source.clone() })));
+        }
+        let source = &key.source;
+        let hub_name = if key.is_in_bucket() { BUCKET.to_owned() } else { self.hub.name() };
+        let pinned = lock.find_part(source, key.revision.as_deref(), key.part().as_ref());
         let why_not = match pinned {
             Some(pin) if pin.hub == hub_name || pinning == Pinning::Pinned => None,
             Some(pin) => Some(StaleReason::Changed(Change {
@@ -178,7 +200,10 @@ impl PinSources<'_> {
             None => Some(StaleReason::NotPinned { source: source.clone() }),
         };
         match (why_not, pinning) {
-            (None, _) => pinned.map(|pin| Ok(Arc::new(snapshot_of(pin)))),
+            (None, _) => {
+                let snapshot = |pin| snapshot_of(pin, key).map(Arc::new).map_err(|error| failure_of(&error));
+                pinned.map(snapshot)
+            }
             (Some(why), Pinning::Read | Pinning::Pinned) => {
                 snapshots.unpinned.insert(key.clone(), why);
                 None
@@ -206,7 +231,7 @@ impl PinSources<'_> {
             }
             Hashing::All | Hashing::Only(_) => local_files(self.root, self.cache, self.record, |_| true),
         };
-        let asked = Asked { source: &key.source, revision: key.revision.as_deref(), selection: key.selection.as_ref() };
+        let asked = Asked { selection: key.selection.as_ref(), ..Asked::of(&key.source, key.revision.as_deref()) };
         let Listing { id, commit, files, selected, license, stood_on, passed_over } =
             place.resolve(&asked).map_err(|error| failure_of(&error))?;
         snapshots.stood_on.insert(key.clone(), stood_on);
@@ -262,23 +287,49 @@ pub(crate) fn here(root: &Path, recipes: &[Arc<Recipe>]) -> BTreeSet<String> {
     named.filter(|name| system::exists(&root.join(name))).cloned().collect()
 }
 
-fn snapshot_of(pin: &Pin) -> Snapshot {
-    Snapshot {
+/// Returns the files of all pins, whose digests are known.
+pub(crate) fn known_of(lock: &LockFile) -> Vec<RemoteFile> {
+    lock.sources.iter().filter(|pin| pin.part.is_some()).flat_map(|pin| pin.files.iter().cloned()).collect()
+}
+
+fn snapshot_of(pin: &Pin, key: &SnapshotKey) -> Result<Snapshot, SourceError> {
+    let selected = match &key.selection {
+        Some(selection) => {
+            let kinds = pin.files.iter().map(|file| kind_as_named(&file.path, selection.format));
+            Some(kinds.collect::<Result<_, _>>()?)
+        }
+        None => None,
+    };
+    Ok(Snapshot {
         origin: FileOrigin { name: pin.repo.as_str().into(), commit: Some(pin.commit.as_str().into()) },
         card: pin.card.clone(),
         license: pin.card.as_deref().and_then(|card| card::license(card, Stated::Card)),
         files: pin.files.clone(),
-        selected: None,
+        selected,
         passed_over: Vec::new(),
-    }
+    })
 }
 
-/// Pins a repository; also returns its archives, if they are beside rows.
-fn resolve(hub: &dyn Source, key: &SnapshotKey) -> Result<(Pin, Vec<String>), SourceError> {
-    let listing = hub.resolve(&Asked::of(&key.source, key.revision.as_deref()))?;
+/// A source that has been pinned.
+struct Resolved {
+    pin: Pin,
+    /// The archives of a repository that has other rows, or the objects of a bucket beside those that are read.
+    beside: Vec<String>,
+}
+
+/// Pins a source. The digests of `known` files are taken from there, if a bucket still has them.
+fn resolve(hub: &dyn Source, key: &SnapshotKey, known: &[RemoteFile]) -> Result<Resolved, SourceError> {
+    let asked = Asked::of(&key.source, key.revision.as_deref());
+    if key.is_in_bucket() {
+        let listing = hub.resolve(&Asked { selection: key.selection.as_ref(), known, ..asked })?;
+        let pin = pin_of(BUCKET.to_owned(), key, listing.id, listing.commit, None, listing.files);
+        return Ok(Resolved { pin, beside: listing.passed_over });
+    }
+    let listing = hub.resolve(&asked)?;
     if key.is_model() {
         let files = listing.files.into_iter().filter(|file| model_file(&file.path).is_some()).collect();
-        return Ok((pin_of(hub, key, listing.id, listing.commit, None, files), Vec::new()));
+        let pin = pin_of(hub.name(), key, listing.id, listing.commit, None, files);
+        return Ok(Resolved { pin, beside: Vec::new() });
     }
     // The lock keeps the names of row files alone, so what else there is can be said only now.
     if !listing.files.iter().any(|file| is_data(&file.path)) {
@@ -298,11 +349,11 @@ fn resolve(hub: &dyn Source, key: &SnapshotKey) -> Result<(Pin, Vec<String>), So
         None => None,
     };
     let files = listing.files.into_iter().filter(|file| is_data(&file.path)).collect();
-    Ok((pin_of(hub, key, listing.id, listing.commit, card, files), archives))
+    Ok(Resolved { pin: pin_of(hub.name(), key, listing.id, listing.commit, card, files), beside: archives })
 }
 
 fn pin_of(
-    hub: &dyn Source,
+    hub: String,
     key: &SnapshotKey,
     repo: String,
     commit: Option<String>,
@@ -310,7 +361,7 @@ fn pin_of(
     files: Vec<RemoteFile>,
 ) -> Pin {
     let (source, revision, commit) = (key.source.clone(), key.revision.clone(), commit.unwrap_or_default());
-    Pin { source, revision, repo, hub: hub.name(), commit, card, files }
+    Pin { source, revision, repo, hub, commit, card, part: key.part(), files }
 }
 
 fn read_all(bytes: Bytes) -> Result<Vec<u8>, SourceError> {

@@ -1,6 +1,7 @@
 //! Diagnoses problems of a workspace and its machine without building.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -12,8 +13,9 @@ use super::validate::validate;
 use crate::{
     build::MEMORY_A_THREAD,
     cache::{Access, CACHE_VERSION, CacheContents, Record},
+    graph::snapshot_key,
     site::{CacheFolder, HubAccess, OutputFolder, Site, WorkspaceError, vocabulary},
-    source::Checked,
+    source::{Checked, lock::Part},
     system::{self, Probe},
 };
 use datac_core::{config::Location, id::BlobId};
@@ -107,12 +109,15 @@ fn check_lock(site: &Site) -> Finding {
     };
     let recipes = site.recipes.find_all().map(|found| found.recipes).unwrap_or_default();
     let sound = recipes.iter().filter_map(|text| site.recipes.load(&text.path, &text.text).ok());
-    let mut used: Vec<(String, Option<String>)> = sound
+    let mut used: Vec<(String, Option<String>, Option<Part>)> = sound
         .flat_map(|recipe| recipe.datasets)
-        .filter_map(|dataset| match dataset.location {
-            Location::Hub { repo, revision } => Some((repo, revision)),
+        .filter_map(|dataset| match &dataset.location {
+            Location::Hub { repo, revision } => Some((repo.clone(), revision.clone(), None)),
             Location::Named { name, revision } => {
-                (!system::exists(&site.root().join(&name))).then_some((name, revision))
+                (!system::exists(&site.root().join(name))).then(|| (name.clone(), revision.clone(), None))
+            }
+            Location::Bucket { address, .. } => {
+                Some((address.clone(), None, snapshot_key(&dataset, &BTreeSet::new()).part()))
             }
             Location::Local { .. } => None,
         })
@@ -122,15 +127,15 @@ fn check_lock(site: &Site) -> Finding {
     let hub = site.hub.name();
     let missing: Vec<&str> = used
         .iter()
-        .filter(|(source, revision)| lock.find(source, revision.as_deref()).is_none())
-        .map(|(source, _)| source.as_str())
+        .filter(|(source, revision, part)| lock.find_part(source, revision.as_deref(), part.as_ref()).is_none())
+        .map(|(source, ..)| source.as_str())
         .collect();
     let elsewhere: Vec<&str> =
-        lock.sources.iter().filter(|pin| pin.hub != hub).map(|pin| pin.source.as_str()).collect();
+        lock.sources.iter().filter(|pin| pin.part.is_none() && pin.hub != hub).map(|pin| pin.source.as_str()).collect();
     let unused = lock
         .sources
         .iter()
-        .filter(|pin| !used.iter().any(|(source, revision)| *source == pin.source && *revision == pin.revision))
+        .filter(|pin| !used.iter().any(|(source, of, part)| pin.key() == (source, of.as_deref(), part.as_ref())))
         .count();
     if !missing.is_empty() {
         let text = if lock.sources.is_empty() && !site.lock.exists() {

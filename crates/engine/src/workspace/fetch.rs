@@ -157,7 +157,8 @@ pub(super) fn fetch(site: &Site, selectors: &[String], locked: bool) -> Result<F
     }
     let wanted: Vec<Arc<SourceFile>> = wanted.into_values().collect();
     if !wanted.is_empty() {
-        let hub = site.hub.open(&site.cache, &record)?;
+        let names = wanted.iter().map(|file| file.origin.name());
+        let hub = site.hub.open_for(names, &site.cache, &record)?;
         let (files, failures) = fetch_all(site, &*hub, &wanted);
         fetched.files = files;
         fetched.failures.extend(failures);

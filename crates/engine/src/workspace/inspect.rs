@@ -16,12 +16,12 @@ use crate::{
     graph::{FileOrigin, RecipeFile, SourceFile, conversion_of, files_of, partly_read, snapshot_key},
     selector::assess_selected,
     site::{Site, WorkspaceError},
-    source::{folder, format_of},
+    source::{folder, format_of, in_buckets::BUCKET},
     status::assess::{Depth, Looks, Session},
     system,
 };
 use datac_core::{
-    config::{self, Location, Recipe, RowFormat},
+    config::{self, Location, Recipe, RowFormat, is_in_bucket},
     convert,
     failure::{Failure, FailureKind, SourceFault},
     outputs::OutputKind,
@@ -32,7 +32,7 @@ use datac_decode as decode;
 /// What to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspect {
-    /// A Hub id, or a file or folder of the workspace.
+    /// A Hub id, a file or folder of the workspace, or the address of something in a bucket.
     pub source: String,
     /// The config to read.
     pub config_name: Option<String>,
@@ -174,7 +174,7 @@ pub(super) fn inspect(site: &Site, asked: &Inspect) -> Result<Inspection, Worksp
     let folder = system::temporary_folder()?;
     let scratch = site.aside(folder.path())?;
     if !system::exists(&site.root().join(&entry.source)) {
-        scratch.share_downloads(site)?;
+        scratch.share_downloads(site, &entry.source)?;
     }
     let phases: Vec<&str> = match &asked.phase {
         Some(phase) => vec![phase.as_str()],
@@ -215,7 +215,9 @@ impl Entry {
     /// Makes the entry of a source, with a format if the recipe needs one.
     pub(super) fn of(site: &Site, asked: &Inspect) -> Result<Self, WorkspaceError> {
         let source = asked.source.trim_end_matches('/').to_owned();
-        let name = Path::new(&source).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // Of a pattern, the folder around it has the better name.
+        let named = source.rsplit('/').find(|part| !part.contains(['*', '?', '[']));
+        let name = named.unwrap_or_default().to_owned();
         let name = name.split('.').next().filter(|name| !name.is_empty()).unwrap_or("source").to_owned();
         let mut entry =
             Self { name, source, format: None, config_name: asked.config_name.clone(), splits: asked.splits.clone() };
@@ -309,7 +311,11 @@ impl Seen<'_> {
         let best = kinds.first().filter(|kind| kind.samples > 0);
         Ok(Inspection {
             source: asked.source.clone(),
-            place: if is_local { "workspace".to_owned() } else { self.scratch.hub.name() },
+            place: match &origin {
+                Some(origin) if is_in_bucket(origin.name()) => BUCKET.to_owned(),
+                _ if is_local => "workspace".to_owned(),
+                _ => self.scratch.hub.name(),
+            },
             repo: origin.as_ref().map_or_else(|| entry.source.clone(), |origin| origin.name().to_owned()),
             commit: origin.as_ref().and_then(|origin| origin.commit().map(str::to_owned)),
             passed_over: self.passed_over(recipe, file, files),
@@ -350,7 +356,7 @@ impl Seen<'_> {
         let record = &self.session.record;
         let place = match file.origin.is_local() {
             true => self.scratch.workspace(record),
-            false => self.scratch.hub.open(&self.scratch.cache, record)?,
+            false => self.scratch.hub.open_for([file.origin.name()], &self.scratch.cache, record)?,
         };
         let opened = place.open(file.origin.name(), file.origin.commit(), &file.remote());
         let opened = opened.map_err(|error| failure_of(&error))?;

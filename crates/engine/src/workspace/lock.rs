@@ -11,7 +11,7 @@ use crate::{
     selector::find,
     site::{IfHeld, Site, WorkspaceError},
     source::lock::{LockFile, Pin},
-    status::pins::{PinSources, Pinning, here},
+    status::pins::{PinSources, Pinning, here, known_of},
 };
 use datac_core::{
     config::Recipe,
@@ -85,9 +85,9 @@ pub(super) fn lock(
     let of_datasets = recipes.iter().flat_map(|recipe| &recipe.datasets).map(|dataset| snapshot_key(dataset, &here));
     let models = recipes.iter().flat_map(|recipe| recipe.all_models());
     let keys: BTreeSet<SnapshotKey> = of_datasets.chain(models.flat_map(|model| model_key(model, &here))).collect();
-    let is_used = |pin: &Pin| {
-        keys.contains(&SnapshotKey { source: pin.source.clone(), revision: pin.revision.clone(), selection: None })
-    };
+    let used: Vec<_> = keys.iter().map(|key| (key.source.as_str(), key.revision.as_deref(), key.part())).collect();
+    let is_used =
+        |pin: &Pin| used.iter().any(|(source, revision, part)| pin.key() == (*source, *revision, part.as_ref()));
     if selectors.is_empty() {
         lock.sources.retain(is_used);
     } else {
@@ -103,7 +103,11 @@ pub(super) fn lock(
             return Err(failure.hint(format!("available: {}", names.join(", "))).into());
         }
     }
-    let snapshots = PinSources::of(site, &record).pin(&recipes, Pinning::Resolve, &mut lock)?;
+    let snapshots = PinSources { known: known_of(&before), ..PinSources::of(site, &record) }.pin(
+        &recipes,
+        Pinning::Resolve,
+        &mut lock,
+    )?;
     if let Some(failure) = snapshots.states.into_values().flatten().find_map(Result::err) {
         return Err(failure.into());
     }
@@ -118,7 +122,7 @@ pub(super) fn lock(
 fn compare(before: &LockFile, after: &LockFile) -> LockReport {
     let mut report = LockReport::default();
     for pin in &after.sources {
-        match before.find(&pin.source, pin.revision.as_deref()) {
+        match before.find_part(&pin.source, pin.revision.as_deref(), pin.part.as_ref()) {
             Some(old) if old == pin => report.unchanged += 1,
             old => report.changes.push(LockChange {
                 source: pin.source.clone(),
@@ -128,7 +132,7 @@ fn compare(before: &LockFile, after: &LockFile) -> LockReport {
         }
     }
     for pin in &before.sources {
-        if after.find(&pin.source, pin.revision.as_deref()).is_none() {
+        if after.find_part(&pin.source, pin.revision.as_deref(), pin.part.as_ref()).is_none() {
             report.changes.push(LockChange { source: pin.source.clone(), old: Some(pin.commit.clone()), new: None });
         }
     }

@@ -11,7 +11,10 @@ use super::{
     },
     Checker, DATASET_KEYS, SAMPLE_KEYS,
     read::Fields,
-    rules::{decimal, hub_id_of_url, is_hub_id, is_plain, relative_path, revision_fault, suggest},
+    rules::{
+        AddressFault, bucket_address, decimal, hub_id_of_url, is_hub_id, is_in_bucket, is_plain, relative_path,
+        revision_fault, suggest,
+    },
 };
 use crate::{
     config::{
@@ -232,6 +235,9 @@ impl Checker<'_> {
         let is_list = matches!(node.value, Value::List(_));
         let texts = self.names(node, "source", |_, _, text| Some(text.to_owned()))?;
         let first = texts.first()?.clone();
+        if texts.iter().any(|text| is_in_bucket(text)) {
+            return self.addresses(node, &texts, place, fields);
+        }
         let is_path = is_list || looks_like_path(&first);
         if place == Place::Hub || (place == Place::Any && !is_path) {
             return self.repo(node, &first, place, revision).filter(|_| !is_list || self.one_repo(node));
@@ -242,15 +248,69 @@ impl Checker<'_> {
             paths.push(self.path(item, text));
         }
         let paths: Vec<String> = paths.into_iter().collect::<Option<_>>()?;
+        self.of_no_repository(fields, &first, "a path of the workspace", "not of a path")?;
+        Some(Location::Local { path: paths.join(", "), paths })
+    }
+
+    /// Reads addresses of buckets.
+    fn addresses(
+        &mut self,
+        node: &Node<'_>,
+        texts: &[String],
+        place: Place,
+        fields: &Fields<'_, '_>,
+    ) -> Option<Location> {
+        let items = if let Value::List(items) = &node.value { items.as_slice() } else { std::slice::from_ref(node) };
+        let mut addresses = Vec::with_capacity(items.len());
+        for (item, text) in items.iter().zip(texts) {
+            addresses.push(self.address(item, text));
+        }
+        let addresses: Vec<String> = addresses.into_iter().collect::<Option<_>>()?;
+        if place == Place::Hub {
+            let message = format!("{} is in a bucket, which is not `huggingface`", quoted(&addresses[0]));
+            let fault = Fault::new(problem::SOURCE, &node.span, message).label("in a bucket");
+            self.report(fault.hint("remove `format:`, or name the format of the objects, such as `format: jsonl`"));
+            return None;
+        }
+        self.of_no_repository(fields, &addresses[0], "in a bucket", "not of a bucket")?;
+        Some(Location::Bucket { address: addresses.join(", "), addresses })
+    }
+
+    fn address(&mut self, node: &Node<'_>, text: &str) -> Option<String> {
+        if !is_in_bucket(text) {
+            let message = format!("source {} is not in a bucket, as others of the list are", quoted(text));
+            let fault = Fault::new(problem::SOURCE, &node.span, message).label("not an address");
+            self.report(fault.hint("write a dataset entry for each place"));
+            return None;
+        }
+        match bucket_address(text) {
+            Ok(address) => Some(address.to_owned()),
+            Err(AddressFault::Credentials) => {
+                let message = "the source is an address with credentials, which are not shown here";
+                let fault = Fault::new(problem::SOURCE, &node.span, message).unseen();
+                self.report(fault.hint("remove them: they come from the environment, see docs/sources.md"));
+                None
+            }
+            Err(AddressFault::Plain(what)) => {
+                let message = format!("source {} {what}", quoted(text));
+                let fault = Fault::new(problem::SOURCE, &node.span, message).label("not an address of a bucket");
+                self.report(fault.hint("write it as `s3://bucket/folder/*.jsonl`, `gs://…` or `az://…`"));
+                None
+            }
+        }
+    }
+
+    /// Reports keys that only repositories have.
+    fn of_no_repository(&mut self, fields: &Fields<'_, '_>, source: &str, is: &str, label: &str) -> Option<()> {
         for key in ["revision", "config_name"] {
             if let Some(other) = fields.get(key) {
-                let message = format!("`{key}` is of a repository, but {} is a path of the workspace", quoted(&first));
-                let fault = Fault::new(problem::SOURCE, &other.span, message).label("not of a path");
+                let message = format!("`{key}` is of a repository, but {} is {is}", quoted(source));
+                let fault = Fault::new(problem::SOURCE, &other.span, message).label(label);
                 self.report(fault.hint(format!("remove `{key}:`")));
                 return None;
             }
         }
-        Some(Location::Local { path: paths.join(", "), paths })
+        Some(())
     }
 
     fn one_repo(&mut self, node: &Node<'_>) -> bool {

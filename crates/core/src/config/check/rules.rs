@@ -60,6 +60,50 @@ pub(in super::super) fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
+/// What the addresses of buckets begin with.
+pub(super) const SCHEMES: [&str; 3] = ["s3://", "gs://", "az://"];
+
+/// Returns whether a source is the address of something in a bucket.
+pub fn is_in_bucket(text: &str) -> bool {
+    SCHEMES.iter().any(|scheme| text.starts_with(scheme))
+}
+
+/// What is wrong with the address of something in a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AddressFault {
+    /// It has a password or a signature, which must not be shown.
+    Credentials,
+    /// Anything else, in words that follow the address.
+    Plain(&'static str),
+}
+
+/// Removes trailing `/` from the address of something in a bucket, if it is one.
+pub(super) fn bucket_address(text: &str) -> Result<&str, AddressFault> {
+    let rest = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or_default();
+    let rest = rest.trim_end_matches('/');
+    let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
+    // What signed URLs have, which let in whoever has them.
+    let signs = ["sig=", "Signature=", "X-Amz-", "X-Goog-"];
+    if bucket.contains('@') || signs.iter().any(|sign| rest.contains(sign)) {
+        return Err(AddressFault::Credentials);
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if bucket.is_empty() || bucket.starts_with('.') || !bucket.chars().all(plain) {
+        return Err(AddressFault::Plain("names no bucket"));
+    }
+    for part in path.split('/').filter(|_| !path.is_empty()) {
+        match part {
+            "" => return Err(AddressFault::Plain("has an empty part")),
+            "." | ".." => return Err(AddressFault::Plain("has a part that stands for another folder")),
+            part if part.contains(['\\', '#', '%']) || part.contains(char::is_control) => {
+                return Err(AddressFault::Plain("has a character that no name of an object may have here"));
+            }
+            _ => {}
+        }
+    }
+    Ok(text.trim_end_matches('/'))
+}
+
 /// Removes a leading `./` and trailing `/` from a relative path; the error says what is wrong with the path.
 pub(super) fn relative_path(text: &str) -> Result<&str, &'static str> {
     let mut path = text;

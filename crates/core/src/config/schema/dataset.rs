@@ -9,7 +9,7 @@ use super::{
         recipe::{FORMATS, format_word},
     },
     parts::{given, integer, names, object, or_null, text, with_default, words},
-    patterns::{COLUMN, FUNCTION, HUB_ID, NAME, PATH, PATH_LIKE, PLAIN, REVISION, SOURCE, SPLIT},
+    patterns::{COLUMN, FUNCTION, HUB_ID, NAME, PATH, PATH_LIKE, PLACE, PLAIN, REVISION, SPLIT},
 };
 use crate::{
     format::DELIMITERS,
@@ -74,8 +74,8 @@ pub(super) fn dataset(vocabulary: &Vocabulary) -> Value {
         "properties": object(&[
             ("name", text("the `source` written into each row; unique in the recipe", NAME)),
             ("source", names(
-                "a Hub id (`org/name`), or a file or folder of the workspace; paths may be listed and have `*`",
-                &text("a Hub id or a path", SOURCE),
+                "a Hub id (`org/name`), a file or folder of the workspace, or the address of objects in a bucket (`s3://bucket/folder`); paths and addresses may be listed and have `*`",
+                &text("a Hub id, a path or the address of a bucket", PLACE),
             )),
             ("format", or_null(words(
                 "`huggingface`: a dataset of the Hub; else the format of files of the workspace; default: what the source is",

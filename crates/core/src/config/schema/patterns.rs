@@ -21,6 +21,8 @@ pub(in crate::config) const FUNCTION: &str =
     r"^(?!/|~|[A-Za-z]:)(?!.*://)(?!(.*/)?\.\./)[^\\\u0000-\u001f\u007f-\u009f]+\.py:[\p{L}_][\p{L}\p{N}_]*$";
 /// A pattern for Hub ids and paths: no absolute paths and no URLs.
 pub(in crate::config) const SOURCE: &str = r"^(?!/|~|[A-Za-z]:|\.\./)(?!.*://)[^\\\u0000-\u001f\u007f-\u009f]*[^\s\\\u0000-\u001f\u007f-\u009f][^\\\u0000-\u001f\u007f-\u009f]*$";
+/// A pattern for a source, which may also be the address of something in a bucket.
+pub(in crate::config) const PLACE: &str = r"^(s3|gs|az)://[A-Za-z0-9_-][A-Za-z0-9._-]*(/(?!\.{1,2}(/|$))[^/\\#%\u0000-\u001f\u007f-\u009f]+)*/*$|^(?!/|~|[A-Za-z]:|\.\./)(?!.*://)[^\\\u0000-\u001f\u007f-\u009f]*[^\s\\\u0000-\u001f\u007f-\u009f][^\\\u0000-\u001f\u007f-\u009f]*$";
 /// A pattern for what a source without `format` must have to be a path: folders, wildcards, or an extension of rows.
 pub(in crate::config) const PATH_LIKE: &str = r"^\./|/$|[*?\[]|/.*/|\.([Jj][Ss][Oo][Nn][Ll]?|[Nn][Dd][Jj][Ss][Oo][Nn]|[Pp][Aa][Rr][Qq][Uu][Ee][Tt]|[Aa][Rr][Rr][Oo][Ww]|[CcTt][Ss][Vv]|[Tt][Xx][Tt])(\.|$)";
 pub(in crate::config) const PATH: &str =

@@ -13,12 +13,13 @@ use super::lineage::Lineage;
 use crate::{
     cache::{Record, Run, SCRATCH},
     driver::input_of,
+    graph::FileOrigin,
     provenance::manifest::{MadeChunk, MadeModel, MadeSource},
     site::Site,
     source::{Bytes, FileDigest, RemoteFile, Source, sample::SampleHub},
     system,
 };
-use datac_core::{id::FileHash, sample::SampleIndex};
+use datac_core::{config::is_in_bucket, id::FileHash, sample::SampleIndex};
 use datac_decode as decode;
 use datac_decode::{Chunk, Encoding};
 
@@ -172,7 +173,7 @@ impl<'w> Sources<'w> {
     ) -> Result<(), String> {
         let (file, from) =
             source.source_file(file).zip(source.files.get(file as usize)).ok_or("the build did not record the file")?;
-        let from_place = if file.origin.is_local() { self.site.workspace(self.record) } else { self.hub()? };
+        let from_place = self.place_of(&file.origin)?;
         let opened = from_place.open(file.origin.name(), file.origin.commit(), &file.remote());
         let opened = opened.map_err(|error| format!("failed to {error}"))?;
         let input = input_of(&file, opened, &self.site.cache.join(SCRATCH)).map_err(|failure| failure.message)?;
@@ -201,9 +202,9 @@ impl<'w> Sources<'w> {
 
     /// Reads a file of the build's model again.
     pub(crate) fn model_file(&self, model: &MadeModel) -> Result<Vec<u8>, String> {
-        let from = if model.origin.is_local() { self.site.workspace(self.record) } else { self.hub()? };
+        let from = self.place_of(&model.origin)?;
         let digest = model.digest.parse()?;
-        let file = RemoteFile { path: model.path.clone(), size: model.bytes, digest };
+        let file = RemoteFile { path: model.path.clone(), size: model.bytes, digest, etag: None };
         let opened = from.open(model.origin.name(), model.origin.commit(), &file);
         let bytes = match opened.map_err(|error| format!("failed to {error}"))? {
             Bytes::Static(bytes) => bytes.to_vec(),
@@ -217,13 +218,17 @@ impl<'w> Sources<'w> {
         if is_same { Ok(bytes) } else { Err(format!("`{}` has changed since the build", model.path)) }
     }
 
-    /// Opens the sample hub if the build read from it, otherwise the configured hub, with the network disabled.
-    fn hub(&self) -> Result<Arc<dyn Source>, String> {
-        if self.hub_name.as_deref() == Some("sample") {
+    /// Opens the place that a source came from. Of a hub that is the sample if the build read from it, otherwise the configured one,
+    /// with the network disabled.
+    fn place_of(&self, origin: &FileOrigin) -> Result<Arc<dyn Source>, String> {
+        if origin.is_local() {
+            return Ok(self.site.workspace(self.record));
+        }
+        if self.hub_name.as_deref() == Some("sample") && !is_in_bucket(origin.name()) {
             return Ok(Arc::new(SampleHub));
         }
         let hub = self.site.hub.without_network();
-        hub.open(&self.site.cache, self.record).map_err(|error| error.to_string())
+        hub.open_for([origin.name()], &self.site.cache, self.record).map_err(|error| error.to_string())
     }
 }
 

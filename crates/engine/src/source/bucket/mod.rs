@@ -11,7 +11,7 @@ mod transport;
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use object_store::{GetOptions, GetRange, ObjectStore, PutMode, PutPayload, UpdateVersion, path::Path};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion, path::Path};
 use tokio::{
     runtime::{self, Runtime},
     task::JoinSet,
@@ -30,6 +30,12 @@ const AT_ONCE: usize = 32;
 
 /// Size of the pieces in which a body is sent, in bytes: whether a connection has stalled is seen by their number.
 const PIECE: usize = 64 << 10;
+
+/// Size of the parts in which large objects are read, in bytes.
+pub(crate) const PART: u64 = 4 << 20;
+
+/// Number of parts of one object that are read at once.
+const PARTS_AT_ONCE: usize = 4;
 
 /// Number of times that an object is read and changed before whoever changes it all the time is left alone.
 const MOST_ROUNDS: u32 = 24;
@@ -59,6 +65,8 @@ pub(crate) struct BucketObject {
     pub(crate) size: u64,
     /// Time of the last change, in nanoseconds since 1970.
     pub(crate) changed_ns: i64,
+    /// Entity tag, which another object of this name does not have.
+    pub(crate) etag: Option<String>,
 }
 
 /// A bucket, or a folder in one.
@@ -179,7 +187,47 @@ impl Bucket {
                 let below = if above.is_root() { Some(name) } else { name.strip_prefix(above.as_ref()) };
                 let Some(name) = below.map(|name| name.trim_start_matches('/').to_owned()) else { continue };
                 let changed_ns = object.last_modified.timestamp_nanos_opt().unwrap_or(0);
-                each(BucketObject { name, size: object.size, changed_ns });
+                each(BucketObject { name, size: object.size, changed_ns, etag: object.e_tag });
+            }
+            Ok(())
+        })
+    }
+
+    /// Looks for one object; `None` if there is none of that name.
+    pub(crate) fn find(&self, name: &str) -> Result<Option<BucketObject>, BucketError> {
+        let path = self.path(name)?;
+        let found = self.runtime().block_on(self.store.head(&path)).map_err(BucketError::of);
+        let object = match found {
+            Err(BucketError::Absent) => return Ok(None),
+            found => found?,
+        };
+        let changed_ns = object.last_modified.timestamp_nanos_opt().unwrap_or(0);
+        Ok(Some(BucketObject { name: name.to_owned(), size: object.size, changed_ns, etag: object.e_tag }))
+    }
+
+    /// Reads an object of `size` bytes from `start` on in pieces, several at a time, and calls `each` with one after another, until
+    /// that returns false. If the object does not have the entity tag, that is a conflict.
+    pub(crate) fn download(
+        &self,
+        name: &str,
+        etag: Option<&str>,
+        bytes: Range<u64>,
+        each: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), BucketError> {
+        let path = self.path(name)?;
+        let starts = (bytes.start..bytes.end).step_by(usize::try_from(PART).unwrap_or(usize::MAX));
+        let pieces = starts.map(|start| {
+            let (store, path, range) = (self.store.clone(), path.clone(), start..bytes.end.min(start + PART));
+            let range = Some(GetRange::Bounded(range));
+            let options = GetOptions { if_match: etag.map(str::to_owned), range, ..GetOptions::default() };
+            async move { store.get_opts(&path, options).await?.bytes().await }
+        });
+        self.runtime().block_on(async {
+            let mut pieces = futures_util::stream::iter(pieces).buffered(PARTS_AT_ONCE);
+            while let Some(piece) = pieces.next().await {
+                if !each(&piece.map_err(BucketError::of)?) {
+                    break;
+                }
             }
             Ok(())
         })

@@ -281,8 +281,8 @@ impl Transport {
         let mut whole = HttpResponse::new(bytes.into());
         *whole.status_mut() = response.status();
         *whole.headers_mut() = std::mem::take(response.headers_mut());
-        // The crate asks for it, also where the answer came in chunks.
-        whole.headers_mut().insert(header::CONTENT_LENGTH, length);
+        // The crate asks for it, also where the answer came in chunks. Of an answer without a body it is the size of the object.
+        whole.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length);
         Ok(whole)
     }
 

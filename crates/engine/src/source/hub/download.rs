@@ -1,10 +1,10 @@
-//! Downloads a file into the store, where it is only admitted if its digest is the listed one.
+//! Downloads a file of the Hub into the store (`store.rs`).
 //!
 //! Xet, the Hub's protocol for chunks, is never used: a plain request returns plain bytes, which are checked against
 //! the listed digest.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::File,
     io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     time::Duration,
@@ -16,7 +16,9 @@ use super::{
     DATASETS, DownloadEvent, HttpHub,
     endpoint::authorization,
     errors::{About, Fault},
-    kind_and_name, verify,
+    kind_and_name,
+    store::Store,
+    verify,
 };
 use crate::{
     source::{RemoteFile, SourceError},
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// Number of times that wrong bytes are discarded and requested again.
-const MOST_RESTARTS: u32 = 2;
+pub(in crate::source) const MOST_RESTARTS: u32 = 2;
 
 /// A download of one file into the store.
 pub(super) struct Download<'a> {
@@ -37,70 +39,15 @@ pub(super) struct Download<'a> {
 impl Download<'_> {
     /// Returns the stored file and its path, downloading the file first if it is not there.
     pub(super) fn admit(&self) -> Result<(File, PathBuf), SourceError> {
-        let stored = self.stored_path();
-        if let Some(bytes) = verify::open_trusted(&stored, self.file)? {
-            return Ok((bytes, stored));
+        let tell = |event| self.tell(event);
+        let store = Store { folder: &self.hub.store, tell: &tell };
+        if let Some(stored) = store.trusted(self.file)? {
+            return Ok(stored);
         }
         if self.hub.offline {
-            self.tell_if_damaged(&stored);
             return Err(SourceError::Offline { what: format!("`{}` of `{}`", self.file.path, self.about.repo) });
         }
-        system::create_private_dir(&self.hub.store)?;
-        let part = with_suffix(&stored, ".part");
-        // The partial file serves as its own lock, which leaves nothing behind: the holder of the lock renames it
-        // into place.
-        let mut bytes = loop {
-            let bytes = system::open_or_create(&part)?;
-            self.lock(&bytes, &part)?;
-            let is_current = match system::stat(&part) {
-                Ok(now) => now.inode == system::stat_file(&bytes, &part)?.inode,
-                Err(error) if error.is_missing() => false,
-                Err(error) => return Err(error.into()),
-            };
-            if is_current {
-                break bytes;
-            }
-        };
-        if let Some(found) = verify::open_trusted(&stored, self.file)? {
-            system::remove(&part)?;
-            return Ok((found, stored));
-        }
-        self.tell_if_damaged(&stored);
-        if let Err(error) = self.fetch(&mut bytes, &part) {
-            if system::stat_file(&bytes, &part)?.size == 0 {
-                system::remove(&part)?;
-            }
-            return Err(error);
-        }
-        system::remove(&verify::record_path(&stored))?;
-        bytes.sync_all().map_err(failed("sync", &part))?;
-        system::rename(&part, &stored)?;
-        system::sync_dir(&self.hub.store)?;
-        self.tell(DownloadEvent::Finished { path: self.file.path.clone(), size: self.file.size });
-        // Reopen the file for reading: the present handle may write, and holds the lock.
-        let bytes = system::open(&stored)?;
-        Ok((bytes, stored))
-    }
-
-    fn stored_path(&self) -> PathBuf {
-        self.hub.store.join(self.file.digest.to_string().replace(':', "-"))
-    }
-
-    fn tell_if_damaged(&self, stored: &Path) {
-        if system::exists(stored) {
-            self.tell(DownloadEvent::Damaged { path: self.file.path.clone(), stored: stored.to_owned() });
-        }
-    }
-
-    fn lock(&self, bytes: &File, part: &Path) -> Result<(), FileError> {
-        match bytes.try_lock() {
-            Ok(()) => Ok(()),
-            Err(TryLockError::WouldBlock) => {
-                self.tell(DownloadEvent::Locked { path: self.file.path.clone() });
-                bytes.lock().map_err(failed("lock", part))
-            }
-            Err(TryLockError::Error(source)) => Err(failed("lock", part)(source)),
-        }
+        store.admit(self.file, |part, path| self.fetch(part, path))
     }
 
     /// Downloads into the partial file until it has the listed bytes.
@@ -227,13 +174,7 @@ impl Pace {
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-fn failed<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileError + Copy + 'p {
+pub(super) fn failed<'p>(verb: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> FileError + Copy + 'p {
     move |source| FileError { verb, path: path.to_owned(), source }
 }
 

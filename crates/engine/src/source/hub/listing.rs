@@ -118,7 +118,7 @@ impl Files {
             if entry.lfs.is_some() && entry.size != size {
                 return Err(format!("it lists `{}` with two sizes", entry.path));
             }
-            self.files.insert(entry.path.clone(), RemoteFile { path: entry.path, size, digest });
+            self.files.insert(entry.path.clone(), RemoteFile { path: entry.path, size, digest, etag: None });
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! hf-hub provides the Hub's conventions: names of repositories, the default revision, and the place of the token.
 //! Its client is not used, since it depends on Xet and stores error pages as files. The token is sent to the
 //! configured address only, listings are checked name by name (`listing`), failed requests are classified (`errors`)
-//! and repeated, and a file is only admitted to the store if its digest is the listed one (`download`, `verify`). No
+//! and repeated, and a file is only admitted to the store if its digest is the listed one (`download`, `store`, `verify`). No
 //! other module names hf-hub; `bucket` alone names reqwest and tokio, too.
 
 mod download;
@@ -13,6 +13,7 @@ mod greet;
 mod listing;
 mod objects;
 mod push;
+mod store;
 mod token;
 mod verify;
 
@@ -34,9 +35,11 @@ use self::{
 };
 #[cfg(feature = "bucket")]
 pub(in crate::source) use self::{
-    download::Pace,
+    download::{MOST_RESTARTS, Pace},
     endpoint::{client, is_loopback},
     errors::{retry_after, root},
+    store::Store,
+    verify::matches,
 };
 pub use self::{
     greet::Greeting,

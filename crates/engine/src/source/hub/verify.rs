@@ -51,7 +51,7 @@ pub(super) fn open_trusted(path: &Path, file: &RemoteFile) -> Result<Option<File
 }
 
 /// Returns whether an open file has the listed bytes. The position is at the beginning afterwards.
-pub(super) fn matches(bytes: &mut File, file: &RemoteFile) -> io::Result<bool> {
+pub(in crate::source) fn matches(bytes: &mut File, file: &RemoteFile) -> io::Result<bool> {
     bytes.seek(SeekFrom::Start(0))?;
     let (size, digest) = hash(bytes, file.size, file.digest)?;
     bytes.seek(SeekFrom::Start(0))?;
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     fn listed(digest: &str, size: u64) -> RemoteFile {
-        RemoteFile { path: "a".into(), size, digest: digest.parse().expect("a digest") }
+        RemoteFile { path: "a".into(), size, digest: digest.parse().expect("a digest"), etag: None }
     }
 
     /// The digests of `hello\n`, as printed by `git hash-object` and `sha256sum`.

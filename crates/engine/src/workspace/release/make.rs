@@ -200,7 +200,7 @@ impl Own<'_> {
         let keys = keys.chain(recipe.all_models().flat_map(|model| model_key(model, here)));
         let mut lock = LockFile::default();
         for key in keys.filter(|key| key.is_pinned()) {
-            if let Some(pin) = self.session.lock.find(&key.source, key.revision.as_deref()) {
+            if let Some(pin) = self.session.lock.find_part(&key.source, key.revision.as_deref(), key.part().as_ref()) {
                 lock.set(pin.clone());
             }
         }
