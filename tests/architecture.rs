@@ -55,7 +55,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("command", "src", &["cli", "main"]),
-    ("python", "crates/python/src", &["errors", "threads", "index", "arrow", "table", "build", "workspace"]),
+    ("python", "crates/python/src", &["errors", "threads", "index", "arrow", "table", "watched", "workspace"]),
 ];
 
 /// Modules that may not name some of those before them, with the reason.
