@@ -64,7 +64,7 @@ for row in ws.blame("rows.jsonl", 2).rows:
     """An edit rebuilds what it touches: a new bound selects and arranges, and reads no source again.""",
     """recipe = Path("config/general.yaml")
 recipe.write_text(recipe.read_text().replace("min_length: 100", "min_length: 60"))
-print(ws["config/general"].status.reasons[0]["text"])
+print(ws["config/general"].status.reasons[0].text)
 print(sorted(ws.build().actions))""",
 ]
 
@@ -88,8 +88,23 @@ def run() -> nbformat.NotebookNode:
     for cell in made.cells:
         # When and by which Python is not what a cell prints.
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = lasting(cell.outputs)
     made.metadata.pop("language_info", None)
     return made
+
+
+def lasting(outputs: list) -> list:
+    """Returns outputs without the places where progress was shown, which depend on how long a build takes."""
+    kept: list = []
+    for output in outputs:
+        if output.output_type == "display_data" and not any(output.data.values()):
+            continue
+        if kept and output.output_type == kept[-1].output_type == "stream" and output.name == kept[-1].name:
+            kept[-1].text += output.text
+        else:
+            kept.append(output)
+    return kept
 
 
 def text_of(made: nbformat.NotebookNode) -> str:

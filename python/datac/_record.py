@@ -69,7 +69,8 @@ class OfRecipes(Record):
     def _counts(self) -> str:
         counts: dict[str, int] = {}
         for recipe in self.recipes:
-            counts[recipe.done] = counts.get(recipe.done, 0) + 1
+            done = _DONE.get(recipe.done, recipe.done)
+            counts[done] = counts.get(done, 0) + 1
         return ", ".join(f"{count} {done}" for done, count in counts.items()) or "no recipes"
 
     def __repr__(self) -> str:
@@ -82,9 +83,13 @@ class OfRecipes(Record):
             summary = recipe.summary
             counts = [None] * 3 if summary is None else [summary.train_rows, summary.validation_rows, summary.rejects]
             why = recipe.failure.message if recipe.failure else "; ".join(problem.message for problem in recipe.problems)
-            return [recipe.name, recipe.done, *counts, why]
+            return [recipe.name, _DONE.get(recipe.done, recipe.done), *counts, why]
 
         return table(["recipe", "", "train", "validation", "rejects", ""], map(row, self.recipes), self._counts())
+
+
+_DONE = {"nothing": "up to date"}
+"""What people read for the word of a document."""
 
 
 def _short(value: Any) -> str:

@@ -25,6 +25,7 @@ def test_states_and_reports_are_shown_as_lines_and_as_tables(ws):
     assert "<td" in ws.status()._repr_html_() and repr(ws.status("sft")[:0]) == "[]"
     report = ws.build("sft/*", check=False)
     assert repr(report) == "<datac.BuildReport: 1 failed, 2 built>"
+    assert repr(ws.build("sft/general", "sft/reasoning")) == "<datac.BuildReport: 2 up to date>"
     html = report._repr_html_()
     assert "sft/general" in html and "258" in html and "must be an integer" in html
     assert [status.state for status in pickle.loads(pickle.dumps(ws.status("sft")))] == ["invalid", "fresh", "fresh"]
