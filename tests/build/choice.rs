@@ -162,6 +162,24 @@ fn an_answer_that_a_recipe_for_prompts_leaves_out_is_named() {
 }
 
 #[test]
+fn the_converter_neither_sees_nor_is_chosen_by_columns_that_are_ignored() {
+    let row = r#"{"instruction":"q","output":"a","system":"s","tools":[{"name":"f"}],"messages":[{"role":"user","content":"m"},{"role":"assistant","content":"n"}]}"#;
+    for (more, told) in [
+        ("ignore: [instruction, output]", r#""role":"system""#),
+        ("ignore: [system, tools, instruction, output]", r#"{"conversations":[{"role":"user","content":"m"}"#),
+        ("ignore: [messages, tools]", r#""content":"q"}"#),
+    ] {
+        let space = space("data/a.jsonl", &[more]);
+        space.write("data/a.jsonl", format!("{row}\n"));
+        space.build();
+        space.assert_settled();
+        let text = space.text("dataset/sft_one_train.jsonl");
+        assert!(text.contains(told), "{more}: {text}");
+        assert_eq!(text.contains("\"tools\":["), !more.contains("tools"), "{more}: {text}");
+    }
+}
+
+#[test]
 fn a_column_that_is_kept_or_ignored_and_not_there_is_named() {
     let row = "{\"instruction\":\"q\",\"output\":\"a\",\"category\":\"c\",\"nested\":{\"x\":1}}\n";
     for (more, told) in [

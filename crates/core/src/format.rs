@@ -104,14 +104,16 @@ impl Decoder {
             // array are rows.
             // 3: NaN, the infinities and halves of surrogate pairs cost only who reads them.
             // 4: inside of lists and objects, too, they are kept as their text.
-            Self::Json => 4,
+            // 5: lists of messages are rows, and tables as pandas writes them are refused.
+            Self::Json => 5,
             // 2: the delimiter is found in the header, and names that are empty or occur again get a number.
             // 3: details of rejects name NaN and halves of surrogate pairs.
             Self::Delimited => 3,
             // 2: bytes that are UTF-8 are texts, columns of JSON are values, and what JSON has no type for is no text.
             // 3: details of rejects name NaN and halves of surrogate pairs.
             // 4: what JSON has no type for is kept as its text inside of lists and objects, too.
-            Self::Columns => 4,
+            // 5: surveys know messages in other forms than a list of objects.
+            Self::Columns => 5,
         }
     }
 }

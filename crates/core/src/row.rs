@@ -133,6 +133,14 @@ impl<'a> RawRow<'a> {
         Self { fields, used: Used::default() }
     }
 
+    /// Returns the row as it is without the fields of which `is_out` holds.
+    pub fn without(&self, is_out: impl Fn(&str) -> bool) -> Cow<'_, Self> {
+        if !self.fields.iter().any(|(name, _)| is_out(name)) {
+            return Cow::Borrowed(self);
+        }
+        Cow::Owned(Self::new(self.fields.iter().filter(|(name, _)| !is_out(name)).cloned().collect()))
+    }
+
     /// Returns the value of a field, if the row has it, and notes that it was used.
     pub fn get(&self, name: &str) -> Option<&Value<'a>> {
         let at = self.fields.iter().position(|(field, _)| field == name)?;

@@ -6,7 +6,10 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::row::{RawRow, Value};
+use crate::{
+    json,
+    row::{RawRow, Value},
+};
 
 /// The number of good rows that are looked at.
 pub const SURVEYED: u32 = 100;
@@ -73,6 +76,8 @@ impl Types {
     pub const TREE: Self = Self(2048);
     /// A list of one message, which is the assistant's.
     pub const ANSWER_ALONE: Self = Self(4096);
+    /// Messages in another form than a list of objects: an object of lists, or a list of strings that hold an object each.
+    pub const UNZIPPED: Self = Self(8192);
 
     const NAMED: [(Self, &'static str); 8] = [
         (Self::BOOLEAN, "boolean"),
@@ -122,11 +127,16 @@ impl Types {
             Value::Json(json) if json.starts_with('{') => {
                 if json.contains("\"replies\"") {
                     Self::OBJECT.or(Self::TREE)
+                } else if is_unzipped(json) {
+                    Self::OBJECT.or(Self::UNZIPPED)
                 } else {
                     Self::OBJECT
                 }
             }
             Value::Json(json) => match json[1..].trim_start().as_bytes().first() {
+                Some(b'"') if json[1..].trim_start()[1..].trim_start().starts_with('{') => {
+                    Self::STRINGS.or(Self::UNZIPPED)
+                }
                 Some(b'"') => Self::STRINGS,
                 Some(b'{') if is_answer_alone(json) => Self::OBJECTS.or(Self::ANSWER_ALONE),
                 Some(b'{') => Self::OBJECTS,
@@ -134,6 +144,11 @@ impl Types {
             },
         }
     }
+}
+
+/// Whether an object has a list of who speaks.
+fn is_unzipped(json: &str) -> bool {
+    ["role", "from"].into_iter().any(|key| json::member(json, key).is_some_and(|value| value.starts_with('[')))
 }
 
 impl Survey {
@@ -228,6 +243,20 @@ impl Survey {
     /// Returns the names of all columns.
     pub fn names(&self) -> Vec<&str> {
         self.columns.iter().map(|column| column.name.as_str()).collect()
+    }
+
+    /// Returns the survey of the same rows, had they nothing in columns of which `is_out` holds.
+    pub fn without(&self, is_out: impl Fn(&str) -> bool) -> Self {
+        let mut survey = self.clone();
+        for column in survey.columns.iter_mut().filter(|column| is_out(&column.name)) {
+            (column.filled, column.types) = (0, Types::default());
+        }
+        survey.patterns.clear();
+        for (pattern, rows) in &self.patterns {
+            let is_left = |(number, _): &&(u16, Types)| !is_out(&self.columns[usize::from(*number)].name);
+            survey.note(pattern.iter().filter(is_left).copied().collect(), *rows);
+        }
+        survey
     }
 
     /// Returns surveys of rows that have values of the same types in the same columns.

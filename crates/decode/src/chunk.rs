@@ -254,6 +254,11 @@ impl Chunk {
                 Some(value) => Ok(RawRow::new(vec![(Cow::Borrowed(text_lines::COLUMN), value)])),
                 None => json::row(text),
             },
+            // A list of messages that has no object around it is a row of that column.
+            _ if is_dialogue(text) => match json::any(text) {
+                Some(value) => Ok(RawRow::new(vec![(Cow::Borrowed("messages"), value)])),
+                None => json::row(text),
+            },
             _ => json::row(text),
         }
     }
@@ -270,6 +275,15 @@ impl Chunk {
             _ => String::from_utf8_lossy(bytes),
         }
     }
+}
+
+/// Whether a row is a list of objects that say who speaks.
+fn is_dialogue(text: &str) -> bool {
+    let Some(first) = text.strip_prefix('[').map(str::trim_start).filter(|rest| rest.starts_with('{')) else {
+        return false;
+    };
+    let first = first.split_once('}').map_or(first, |(first, _)| first);
+    first.contains("\"role\"") || first.contains("\"from\"")
 }
 
 /// Returns the reject of an over-long row.

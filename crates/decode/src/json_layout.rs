@@ -64,6 +64,9 @@ pub(super) fn json_layout(
         return Ok(Some(if next.is_some() { JsonLayout::Lines } else { JsonLayout::Array }));
     }
     let over_lines = memchr::memchr(b'\n', &head[..end]).is_some();
+    if next.is_none() && field.is_none() {
+        no_table(&head[..end], lines && !over_lines)?;
+    }
     // A line of a file of lines is a row, and so is what an object over lines is cut to if it is not even JSON.
     let is_json = || std::str::from_utf8(&head[..end]).is_ok_and(json::is_value);
     let is_row = field.is_none() && (lines && !over_lines || !is_json());
@@ -108,6 +111,55 @@ const IN_A_ROW: &[&str] = &[
     "segments",
     "replies",
 ];
+
+/// Refuses an object that is all of a file and holds a whole table in another way than as one list of rows. Taken for a row, it
+/// would be one that says something else. `is_line` says that the file promises rows that are lines.
+fn no_table(object: &[u8], is_line: bool) -> Result<(), DecodeError> {
+    let found = fields(object);
+    let value = |name: &str| found.iter().find(|(known, _)| known == name).map(|(_, at)| &object[*at..]);
+    let first_of = |value: &[u8]| value.get(1..).and_then(|rest| rest.trim_ascii_start().first().copied());
+    let is_list_of = |value: &[u8], first: &[u8]| {
+        value.starts_with(b"[") && first_of(value).is_some_and(|byte| first.contains(&byte))
+    };
+    if value("columns").is_some_and(|names| is_list_of(names, b"\""))
+        && value("data").is_some_and(|rows| is_list_of(rows, b"["))
+    {
+        return Err(DecodeError::Table { orient: "split" });
+    }
+    // The labels of rows that are not given any are numbers from 0 on.
+    let is_numbered = |names: &[(String, usize)]| {
+        !names.is_empty() && names.iter().enumerate().all(|(at, (name, _))| *name == at.to_string())
+    };
+    let are_objects = found.iter().all(|(_, at)| object[*at] == b'{');
+    if are_objects && is_numbered(&found) {
+        return Err(DecodeError::Table { orient: "index" });
+    }
+    if are_objects && found.iter().all(|(_, at)| is_numbered(&fields(&object[*at..]))) && !found.is_empty() {
+        return Err(DecodeError::Table { orient: "columns" });
+    }
+    // One text for each row: a row may well hold one such list, or several of different lengths.
+    let lengths = found.iter().map(|(_, at)| {
+        let list =
+            is_list_of(&object[*at..], b"\"").then(|| ValueScanner::default().end_of_value(&object[*at..]))??;
+        serde_json::from_slice::<Vec<&RawValue>>(&object[*at..*at + list]).ok().map(|items| items.len())
+    });
+    let lengths: Option<Vec<usize>> = lengths.collect();
+    if lengths.is_some_and(|all| all.len() > 1 && all[0] > 1 && all.iter().all(|length| *length == all[0])) {
+        return Err(DecodeError::Table { orient: "columns" });
+    }
+    if let [(name, at)] = &found[..]
+        && object[*at] == b'{'
+        && !is_line
+    {
+        let inner = &object[*at..];
+        let lists: Vec<(String, usize)> =
+            fields(inner).into_iter().filter(|(name, at)| is_list_of_rows(name, &inner[*at..])).collect();
+        if let [(list, _)] = &lists[..] {
+            return Err(DecodeError::Deeper { field: format!("{name}.{list}") });
+        }
+    }
+    Ok(())
+}
 
 /// Returns where the elements of the list begin that an object holds: the list under `field`, or the only list of objects.
 fn list_within(object: &[u8], field: Option<&str>) -> Result<Option<usize>, DecodeError> {
@@ -272,6 +324,34 @@ mod tests {
         assert_eq!(field("{\"a\":[1],\"b\":[2]}", "b"), Ok(Some(JsonLayout::Within(14))));
         assert_eq!(field("{\"a\":{\"b\":[2]}}", "a.b"), Ok(Some(JsonLayout::Within(11))));
         assert!(field("{\"a\":[1]}", "c").unwrap_err().contains("`c`"));
+    }
+
+    #[test]
+    fn a_table_that_is_no_list_of_rows_is_none_of_one_row() {
+        for (table, orient) in [
+            (r#"{"columns":["q","a"],"index":[0,1],"data":[["x","y"],["z","w"]]}"#, "split"),
+            (r#"{"0":{"q":"x"},"1":{"q":"y"}}"#, "index"),
+            (r#"{"q":{"0":"x","1":"y"},"a":{"0":"z","1":"w"}}"#, "columns"),
+            (r#"{"q":["x","y"],"a":["z","w"]}"#, "columns"),
+        ] {
+            for lines in [true, false] {
+                assert!(of(table, lines).contains(&format!("orient=\"{orient}\"")), "{table}");
+            }
+            assert_eq!(of(&format!("{table}\n{table}\n"), true), "Lines", "several are rows");
+        }
+        for row in [
+            r#"{"q":["x"],"a":["y"]}"#,
+            r#"{"steps":["x","y"],"labels":[true,false]}"#,
+            r#"{"q":["x","y"],"a":["z"]}"#,
+            r#"{"meta":{"a":1}}"#,
+            r#"{"q":"x","meta":{"0":1}}"#,
+            r#"{"data":[["x","y"]],"columns":"c"}"#,
+            "{}",
+        ] {
+            assert_eq!(of(row, false), "Lines", "{row}");
+        }
+        let nested = r#"{"data":{"rows":[{"q":"x"}]}}"#;
+        assert!(of(nested, false).contains("`data.rows`") && of(nested, true) == "Lines");
     }
 
     #[test]

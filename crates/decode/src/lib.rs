@@ -99,6 +99,18 @@ pub enum DecodeError {
         /// The fields that hold the lists.
         fields: Vec<String>,
     },
+    /// A JSON object that is a table as pandas writes it, not a row.
+    #[error("decode the file: it is one object with a whole table, as pandas writes it with `orient=\"{orient}\"`")]
+    Table {
+        /// The `orient` of pandas.
+        orient: &'static str,
+    },
+    /// A JSON object whose only list of rows lies deeper.
+    #[error("decode the file: it is one object, and its rows lie within, in `{field}`")]
+    Deeper {
+        /// The path of the list.
+        field: String,
+    },
     /// A JSON file without the list that the recipe names.
     #[error("decode the file: it is no object with a list under `{field}`")]
     NoField {
@@ -144,6 +156,11 @@ impl DecodeError {
                  {path} > {path}.utf8`"
             ),
             Self::SeveralLists { fields } => format!("say which holds the rows: `field: {}`", fields[0]),
+            Self::Deeper { field } => format!("write `field: {field}`"),
+            Self::Table { orient } => format!(
+                "write its rows, one a line: `pandas.read_json(\"{path}\", orient=\"{orient}\", dtype=False).to_json(\"{path}l\", \
+                 orient=\"records\", lines=True)`"
+            ),
             Self::Archive(_) => "pack it again, or copy it again if it was cut off".to_owned(),
             Self::NotJson { .. } => "write its `format`: csv, txt, parquet, …".to_owned(),
             _ => return None,

@@ -25,7 +25,7 @@ pub struct Options {
     pub roles: BTreeMap<String, Role>,
     /// The columns that samples keep.
     pub keep: Keep,
-    /// The columns that may go unused without a word.
+    /// The columns that the converter does not see, and names of what it leaves that are named no more.
     pub ignore: BTreeSet<String>,
     /// What is done where a rule is broken, by the rule; others do what they do by default.
     pub rules: BTreeMap<String, Mode>,

@@ -16,7 +16,7 @@ impl Converter for Alpaca {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {

@@ -52,6 +52,8 @@ pub enum ChooseError {
         columns: Vec<String>,
         /// A column that should be a list of messages by its name, and holds something else.
         odd: Option<&'static str>,
+        /// A column that holds dialogues written down as texts.
+        spoken: Option<&'static str>,
         /// The converter that comes nearest, and the columns that it lacks.
         nearest: Option<Box<(&'static str, Vec<&'static str>)>>,
         /// The columns that could fill the slots which a sample needs, as far as there are so many.
@@ -98,13 +100,14 @@ impl ChooseError {
             Self::Unknown { .. } | Self::WrongKind { .. } => {
                 "name one of them, or none: it is chosen by the rows".to_owned()
             }
-            Self::NoRows { .. } => "name a converter to see why each row is rejected: `converter: …`".to_owned(),
+            Self::NoRows { .. } => "a row is a JSON object, in a line or in one array, without comments and with its texts in double quotes; `datac inspect` \
+                 shows what there is".to_owned(),
             Self::Ambiguous { converters, .. } => {
                 let each: Vec<String> = converters.iter().map(|(name, _)| format!("`converter: {name}`")).collect();
                 format!("write {}", each.join(" or "))
             }
             Self::Doubtful { doubt, .. } => format!("say which it is: {}", mapping(&doubt.fills)),
-            Self::NoneFits { kind, columns, odd, nearest, mapping: fills, others, .. } => {
+            Self::NoneFits { kind, columns, odd, spoken, nearest, mapping: fills, others, .. } => {
                 let mut hints = Vec::new();
                 if columns.first().is_some_and(|name| name.starts_with("sep=")) {
                     return "the first line, `sep=…`, tells Excel what is between fields, and is taken for the header: remove it"
@@ -114,6 +117,9 @@ impl ChooseError {
                     hints.push(format!(
                         "`{column}` is not a list of messages, which are objects with `role` and `content`, or `from` and `value`"
                     ));
+                }
+                if let Some(column) = spoken {
+                    hints.push(format!("`{column}` holds dialogues written down as texts: write `converter: transcript`"));
                 }
                 if let Some((name, lacks)) = nearest.as_deref() {
                     hints.push(format!("`{name}` comes nearest, and lacks {}", list(lacks)));
@@ -214,6 +220,7 @@ pub fn choose(
             kind,
             columns,
             odd: odd(survey).filter(|_| kind != SampleKind::Text),
+            spoken: spoken(survey).filter(|_| kind == SampleKind::Conversation),
             nearest: nearest(&of_kind, survey).map(Box::new),
             mapping: likely(kind, survey),
             others: others(kind, survey),
@@ -305,6 +312,12 @@ fn odd(survey: &Survey) -> Option<&'static str> {
     ["messages", "conversations"].into_iter().find(is_odd)
 }
 
+/// Returns a column that [`transcript`](super::transcript) reads, if its texts begin as transcripts do.
+fn spoken(survey: &Survey) -> Option<&'static str> {
+    let is_spoken = |name: &&str| survey.column(name).is_some_and(|column| column.types.has(Types::TRANSCRIPT));
+    super::transcript::COLUMNS.into_iter().find(is_spoken)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -329,10 +342,12 @@ mod tests {
     #[test]
     fn hints_say_what_helps() {
         let hint = |kind, row: &str| chosen("", kind, &[row]).unwrap_err().hint();
-        for conversations in [r#"[["q","a"]]"#, r#"{"role":["user"],"content":["q"]}"#] {
+        for conversations in [r#"[["q","a"]]"#, r#"{"speaker":["user"],"content":["q"]}"#] {
             let told = hint(Conversation, &format!(r#"{{"conversations":{conversations}}}"#));
             assert!(told.starts_with("`conversations` is not a list of messages") && !told.contains("phase"), "{told}");
         }
+        let told = hint(Conversation, r#"{"transcript":"\n\nHuman: q\n\nAssistant: a","rating":1}"#);
+        assert!(told.contains("`converter: transcript`"), "{told}");
         let told = hint(Conversation, r#"{"sep=":"user","Unnamed: 1":"assistant"}"#);
         assert!(told.contains("Excel") && !told.contains("columns:"), "{told}");
     }

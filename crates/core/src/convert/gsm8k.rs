@@ -35,7 +35,7 @@ impl Converter for Gsm8k {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kind(&self) -> SampleKind {

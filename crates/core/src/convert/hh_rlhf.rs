@@ -1,11 +1,12 @@
 //! Anthropic HH-RLHF: two transcripts, of which a person preferred one.
 
-use std::borrow::Cow;
-
-use super::{Converter, Options, shared::pair::pair};
+use super::{
+    Converter, Options,
+    shared::{pair::pair, spoken::Dialogue},
+};
 use crate::{
     row::{RawRow, Reason, Reject},
-    sample::{Content, Converted, Message, Role, SampleKind},
+    sample::{Converted, SampleKind},
     survey::{Survey, Types},
 };
 
@@ -60,76 +61,23 @@ impl Converter for HhRlhf {
     }
 }
 
-const HUMAN: &[u8] = b"Human:";
-const ASSISTANT: &[u8] = b"Assistant:";
-
-/// A transcript taken apart.
-struct Dialogue<'a> {
-    messages: Vec<Message<'a>>,
-    joined: u32,
-}
-
+/// A transcript that has to begin with a turn of the person.
 fn dialogue<'a>(transcript: &'a str, side: &str) -> Result<Dialogue<'a>, Reject> {
-    let body = transcript.strip_prefix("\n\n").unwrap_or(transcript);
-    let Some(mut rest) = body.strip_prefix("Human:") else {
-        return Err(Reject::new(Reason::NoFirstHumanTurn, format!("`{side}` does not begin with `Human:`")));
-    };
-    let mut dialogue = Dialogue { messages: Vec::with_capacity(8), joined: 0 };
-    let mut role = Role::User;
-    while let Some((at, next_role, next)) = next_turn(rest) {
-        dialogue.push(role, rest[..at].trim());
-        (role, rest) = (next_role, &rest[next..]);
-    }
-    dialogue.push(role, rest.trim());
-    Ok(dialogue)
-}
-
-/// The next turn in `text`: where the one before it ends, whose it is, and where its content begins.
-fn next_turn(text: &str) -> Option<(usize, Role, usize)> {
-    let bytes = text.as_bytes();
-    // Newlines are rare, so looking at each beats searching for the markers: a third line break before a marker needs
-    // no care, and one pass finds both.
-    memchr::memchr_iter(b'\n', bytes).find_map(|at| {
-        let after = bytes[at + 1..].strip_prefix(b"\n")?;
-        let start = at + 2;
-        if after.starts_with(HUMAN) {
-            Some((at, Role::User, start + HUMAN.len()))
-        } else if after.starts_with(ASSISTANT) {
-            Some((at, Role::Assistant, start + ASSISTANT.len()))
-        } else {
-            None
-        }
-    })
-}
-
-impl<'a> Dialogue<'a> {
-    /// Adds a turn, joining it to the one before if the same role has both.
-    fn push(&mut self, role: Role, content: &'a str) {
-        let last = self.messages.last_mut().filter(|last| last.role == role).map(|last| &mut last.content);
-        let Some(Content::Text(last)) = last else {
-            self.messages.push(Message::new(role, content));
-            return;
-        };
-        self.joined += 1;
-        if last.is_empty() {
-            *last = Cow::Borrowed(content);
-        } else if !content.is_empty() {
-            // A blank line, except where it would make a turn of a content that happens to begin with a role's word.
-            let begins_like_a_turn = [HUMAN, ASSISTANT].iter().any(|word| content.as_bytes().starts_with(word));
-            let joint = if begins_like_a_turn { "\n" } else { "\n\n" };
-            let joined = last.to_mut();
-            joined.push_str(joint);
-            joined.push_str(content);
-        }
-    }
+    Dialogue::of(transcript)
+        .ok_or_else(|| Reject::new(Reason::NoFirstHumanTurn, format!("`{side}` does not begin with `Human:`")))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use std::borrow::Cow;
+
     use super::*;
-    use crate::{row::Value, sample::Body};
+    use crate::{
+        row::Value,
+        sample::{Body, Content, Message, Role},
+    };
 
     fn row(chosen: &str, rejected: &str) -> RawRow<'static> {
         let field = |name: &'static str, text: &str| (name.into(), Value::String(text.to_owned().into()));

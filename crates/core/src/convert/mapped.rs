@@ -41,7 +41,7 @@ impl Converter for Mapped {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn kind(&self) -> SampleKind {

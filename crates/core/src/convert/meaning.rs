@@ -12,11 +12,23 @@ const TRAINED: &[SampleKind] = &[Conversation, Labelled, Preference];
 
 /// Names of columns, the kinds of samples that they change, and how.
 const TABLE: &[(&[&str], &[SampleKind], &str)] = &[
-    (&["system", "system_prompt", "system_message"], DIALOGUES, "holds the instructions before the dialogue"),
+    (
+        &["system", "system_prompt", "system_message", "sys_prompt", "system_instruction"],
+        DIALOGUES,
+        "holds the instructions before the dialogue",
+    ),
     (&["history"], DIALOGUES, "holds the turns before the last one"),
-    (&["tools", "functions"], DIALOGUES, "holds the tools that the model may call"),
+    (
+        &["tools", "functions", "tool_defs", "tool_definitions", "available_tools"],
+        DIALOGUES,
+        "holds the tools that the model may call",
+    ),
     (&["images", "image", "videos", "video", "audios", "audio"], DIALOGUES, "holds what the messages refer to"),
-    (&["reasoning", "reasoning_content", "thinking"], ANSWERS, "holds the reasoning before the answer"),
+    (
+        &["reasoning", "reasoning_content", "reasoning_trace", "thinking", "chain_of_thought", "complex_cot"],
+        ANSWERS,
+        "holds the reasoning before the answer",
+    ),
     (&["label", "kto_tag"], &[Conversation], "may say that an answer is bad"),
     (&["weight", "loss_weight", "loss_scale", "train", "loss"], TRAINED, "says how much a row is trained on"),
 ];

@@ -25,7 +25,7 @@ impl Converter for Messages {
     }
 
     fn version(&self) -> u32 {
-        5
+        6
     }
 
     fn kind(&self) -> SampleKind {
@@ -38,7 +38,7 @@ impl Converter for Messages {
 
     /// Rows with a list of objects, which in CSV stands in a string.
     fn reads(&self, survey: &Survey) -> u32 {
-        let lists = Types::OBJECTS.or(Types::MESSAGES);
+        let lists = Types::OBJECTS.or(Types::MESSAGES).or(Types::UNZIPPED);
         let is_list = |name: &str| survey.column(name).is_some_and(|column| column.types.has(lists));
         survey.count(|columns| COLUMNS.iter().any(|name| columns.contains(name) && is_list(name)))
     }

@@ -9,7 +9,7 @@ use super::{
     },
 };
 use crate::{
-    row::{RawRow, Reject},
+    row::{RawRow, Reason, Reject},
     sample::{Converted, SampleKind, Slot},
     survey::{Survey, Types},
 };
@@ -51,6 +51,7 @@ const SPELLINGS: Spellings = Spellings {
             ],
         ),
         (Slot::User, &["prompt", "question", "instruction", "query", "problem", "input"]),
+        (Slot::Assistant, &["response", "output", "answer"]),
         (Slot::Input, INPUT),
         (Slot::Messages, &["messages", "conversations"]),
         (Slot::System, SYSTEM),
@@ -63,6 +64,8 @@ const SPELLINGS: Spellings = Spellings {
         &[Slot::Messages, Slot::Chosen, Slot::Rejected],
         &[Slot::Messages, Slot::Rejected],
         &[Slot::Chosen, Slot::Rejected],
+        // ms-swift's: the other answer beside a question with its answer.
+        &[Slot::User, Slot::Assistant, Slot::Rejected],
     ],
 };
 
@@ -72,7 +75,7 @@ impl Converter for Preference {
     }
 
     fn version(&self) -> u32 {
-        7
+        8
     }
 
     fn kind(&self) -> SampleKind {
@@ -107,14 +110,24 @@ impl Converter for Preference {
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        Ok(SPELLINGS.fill(row, options)?.sample(self.kind())?.into())
+        let filled = SPELLINGS.fill(row, options)?;
+        // A row that has the column, but nothing in it, lacks the preferred answer.
+        let is_chosen =
+            |name: &str| SPELLINGS.spelled(Slot::Chosen).iter().any(|known| name.eq_ignore_ascii_case(known));
+        if filled.filled(Slot::Assistant).is_some()
+            && let Some((name, _)) = row.fields.iter().find(|(name, _)| is_chosen(name))
+        {
+            return Err(Reject::new(Reason::MissingField, format!("no `{name}`")));
+        }
+        Ok(filled.sample(self.kind())?.into())
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        row::{Reason, Value},
+        row::Value,
         sample::{Body, Message, Role},
     };
 
@@ -155,6 +168,38 @@ mod tests {
         assert_eq!(sides(Value::Null, list(WHOLE), list(WHOLE_BAD)).unwrap(), expected, "implicit prompt");
         assert_eq!(sides(text(""), list(WHOLE), list(WHOLE_BAD)).unwrap(), expected, "an empty prompt is none");
         assert_eq!(sides(list(USER), text("a"), list(BAD)).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_transcript_is_the_turns_that_were_written_down() {
+        const PROMPT: &str = "\n\nHuman: p\n\nAssistant: o\n\nHuman: q\n\nAssistant:";
+        let expected = ["U:p|A:o|U:q|A:a".to_owned(), "U:p|A:o|U:q|A:b".to_owned()];
+        assert_eq!(sides(text(PROMPT), text(" a"), text(" b")).unwrap(), expected);
+        let list = list(r#"[{"role":"assistant","content":"a"}]"#);
+        assert_eq!(sides(text(PROMPT), list, text(" b")).unwrap(), expected);
+        let whole = |answer| Value::String(format!("{PROMPT} {answer}").into());
+        assert_eq!(sides(text(PROMPT), whole("a"), whole("b")).unwrap(), expected);
+        assert_eq!(sides(text("\n\nHuman:\n\nAssistant:"), text("a"), text("b")), Err(Reason::EmptyPrompt));
+        let plain = ["U:Human: q|A: a".to_owned(), "U:Human: q|A: b".to_owned()];
+        assert_eq!(sides(text("Human: q"), text(" a"), text(" b")).unwrap(), plain, "nobody is to answer");
+    }
+
+    #[test]
+    fn the_other_answer_may_stand_beside_a_question_with_its_answer() {
+        let convert = |row: &str| {
+            let row = crate::json::row(row).unwrap();
+            let converted = Preference.convert(&row, &Options::new()).map_err(|reject| reject.detail);
+            converted.map(|converted| {
+                let Body::Preference { ranked, .. } = &converted.only().body else { panic!("a pair") };
+                ranked.iter().map(|side| side[0].text().to_owned()).collect::<Vec<_>>()
+            })
+        };
+        let swift = convert(r#"{"query":"q","response":"a","rejected_response":"b"}"#);
+        assert_eq!(swift, Ok(vec!["a".to_owned(), "b".to_owned()]));
+        let given = convert(r#"{"prompt":"q","response":"x","chosen":"a","rejected":"b"}"#);
+        assert_eq!(given, Ok(vec!["a".to_owned(), "b".to_owned()]), "what is said to be preferred comes first");
+        let lacking = convert(r#"{"prompt":"q","response":"x","chosen":null,"rejected":"b"}"#);
+        assert_eq!(lacking, Err("no `chosen`".to_owned()));
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Converter for Prompts {
     }
 
     fn version(&self) -> u32 {
-        8
+        9
     }
 
     fn kind(&self) -> SampleKind {

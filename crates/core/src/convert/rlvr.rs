@@ -60,7 +60,7 @@ impl Converter for Rlvr {
     }
 
     fn version(&self) -> u32 {
-        6
+        7
     }
 
     fn kind(&self) -> SampleKind {

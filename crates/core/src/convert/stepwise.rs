@@ -12,7 +12,7 @@ use crate::sample::{SampleKind, Slot};
 /// numbers.
 pub static STEPWISE: Tabled = Tabled {
     name: "stepwise",
-    version: 5,
+    version: 6,
     kind: SampleKind::Stepwise,
     spellings: Spellings {
         names: &[

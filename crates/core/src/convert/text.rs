@@ -24,7 +24,7 @@ impl Converter for Text {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kind(&self) -> SampleKind {

@@ -33,7 +33,7 @@ impl Converter for Threads {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {

@@ -14,7 +14,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Transcript;
 
-const COLUMNS: [&str; 2] = ["text", "transcript"];
+/// The columns that may hold such a text.
+pub(super) const COLUMNS: [&str; 2] = ["text", "transcript"];
 
 /// Marks that begin a turn wherever they stand.
 const ANYWHERE: [(&str, Turn); 8] = [
@@ -56,7 +57,7 @@ impl Converter for Transcript {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kind(&self) -> SampleKind {

@@ -35,7 +35,7 @@ impl Converter for Turns {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {

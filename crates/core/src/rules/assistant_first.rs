@@ -11,7 +11,7 @@ pub(super) const RULE: Rule = Rule {
     name: "assistant_first",
     about: "the user says something before the assistant does; repaired by removing what the assistant says before",
     reason: Reason::EmptyPrompt,
-    detail: "the user says nothing before the first answer",
+    detail: "the user says nothing before the first answer; `rules: {assistant_first: repair}` removes it, `warn` keeps it",
     default: Some(super::Mode::Reject),
     check: Check::Turns { count, mend: Some(mend) },
 };

@@ -3,6 +3,7 @@
 //! To add one: a file here, a line in [`RULES`], a row in `docs/rows.md`. Rules look at samples after their converter, in the order
 //! of the table: texts are mended before turns are looked at.
 
+mod alike_sides;
 mod alternate;
 mod assistant_first;
 mod empty_answer;
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// Raised when a rule finds something else, or mends it otherwise.
-pub const RULES_VERSION: u32 = 2;
+pub const RULES_VERSION: u32 = 3;
 
 /// Every rule, in the order in which they are applied.
 pub static RULES: &[&Rule] = &[
@@ -36,6 +37,7 @@ pub static RULES: &[&Rule] = &[
     &no_user::RULE,
     &trailing_user::RULE,
     &empty_answer::RULE,
+    &alike_sides::RULE,
 ];
 
 /// A rule.
@@ -49,7 +51,8 @@ pub struct Rule {
     pub reason: Reason,
     /// What rejects say.
     pub detail: &'static str,
-    /// What is done in conversations and labelled answers whose recipe says nothing; nothing is in all other samples.
+    /// What is done where a recipe says nothing: in conversations and labelled answers, or in preferences if the rule is about
+    /// sides; nothing is in all other samples.
     pub default: Option<Mode>,
     /// What is looked for.
     pub check: Check,
@@ -67,6 +70,8 @@ pub enum Check {
     },
     /// Something about each text: returns the mended text where it is broken.
     Texts(fn(&str) -> Option<String>),
+    /// Something about the ranked answers of a preference, the best first: counts the places where it is broken.
+    Sides(fn(&[Vec<Message<'_>>]) -> u32),
 }
 
 /// Which part of a dialogue a list of turns is.
@@ -119,6 +124,7 @@ impl Rule {
         match self.check {
             Check::Turns { mend, .. } => mend.is_some(),
             Check::Texts(_) => true,
+            Check::Sides(_) => false,
         }
     }
 }
@@ -130,12 +136,15 @@ pub fn by_name(name: &str) -> Option<&'static Rule> {
 
 /// Applies all rules to a sample, and adds to `broken` where one was; a sample that a rule rejects is a reject.
 pub fn apply(sample: &mut Sample<'_>, given: &BTreeMap<String, Mode>, broken: &mut Vec<Broken>) -> Result<(), Reject> {
-    let has_defaults = matches!(sample.kind(), SampleKind::Conversation | SampleKind::Labelled);
-    if !has_defaults && given.is_empty() {
-        return Ok(());
-    }
+    let kind = sample.kind();
+    let has_defaults = |rule: &Rule| match rule.check {
+        Check::Sides(_) => kind == SampleKind::Preference,
+        Check::Turns { .. } | Check::Texts(_) => matches!(kind, SampleKind::Conversation | SampleKind::Labelled),
+    };
     for rule in RULES {
-        let Some(mode) = given.get(rule.name).copied().or(rule.default.filter(|_| has_defaults)) else { continue };
+        let Some(mode) = given.get(rule.name).copied().or(rule.default.filter(|_| has_defaults(rule))) else {
+            continue;
+        };
         let places = places(rule, sample, mode == Mode::Repair);
         if places == 0 {
             continue;
@@ -155,6 +164,10 @@ pub fn apply(sample: &mut Sample<'_>, given: &BTreeMap<String, Mode>, broken: &m
 /// Counts where a rule is broken, and mends that if it is to be mended.
 fn places(rule: &Rule, sample: &mut Sample<'_>, mends: bool) -> u32 {
     match rule.check {
+        Check::Sides(count) => match &sample.body {
+            Body::Preference { ranked, .. } => count(ranked),
+            _ => 0,
+        },
         Check::Texts(mended) => texts(&mut sample.body, |text| {
             let Some(new) = mended(text) else { return 0 };
             if mends {

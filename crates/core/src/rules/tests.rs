@@ -32,6 +32,26 @@ fn applied(turns: &[&'static str], rule: &str, mode: Mode) -> Result<(Vec<String
 }
 
 #[test]
+fn sides_that_differ_in_case_and_blanks_are_alike() {
+    let pair = |chosen: &'static str, rejected: &'static str| {
+        let side = |text| vec![Message::new(Role::Assistant, text)];
+        Sample::from(Body::Preference {
+            prompt: vec![Message::new(Role::User, "q")],
+            ranked: vec![side(chosen), side(rejected)],
+        })
+    };
+    for (chosen, rejected, places) in [("Take oars.", "take  oars. ", 1), ("Take oars.", "Take oars!", 0)] {
+        let (mut sample, mut broken) = (pair(chosen, rejected), Vec::new());
+        apply(&mut sample, &BTreeMap::new(), &mut broken).unwrap();
+        assert_eq!(broken.iter().map(|broken| broken.places).sum::<u32>(), places, "{chosen} {rejected}");
+    }
+    let given = BTreeMap::from([("alike_sides".to_owned(), Mode::Reject)]);
+    assert_eq!(apply(&mut pair("a", "A"), &given, &mut Vec::new()).unwrap_err().reason, Reason::BrokenRule);
+    let mut dialogue = dialogue(&["uq", "aa", "aa"]);
+    assert_eq!(apply(&mut dialogue, &given, &mut Vec::new()), Ok(()), "other kinds have no sides");
+}
+
+#[test]
 fn each_rule_finds_and_mends_its_faults() {
     for (rule, turns, mended, places) in [
         ("whitespace", &["u q ", "a\na"][..], &["uq", "aa"][..], 2),

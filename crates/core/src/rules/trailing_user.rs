@@ -11,7 +11,7 @@ pub(super) const RULE: Rule = Rule {
     name: "trailing_user",
     about: "the dialogue ends with a turn of the assistant; repaired by cutting what follows the last one",
     reason: Reason::NoFinalAssistantTurn,
-    detail: "the dialogue does not end with a turn of the assistant",
+    detail: "the dialogue does not end with a turn of the assistant; `rules: {trailing_user: repair}` cuts what follows the last one",
     default: Some(super::Mode::Reject),
     check: Check::Turns { count, mend: Some(mend) },
 };

@@ -46,7 +46,7 @@ impl Shape for Axolotl {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kinds(&self) -> &'static [SampleKind] {

@@ -31,6 +31,20 @@ pub(super) fn results_in_order(messages: &[Said<'_>]) -> Result<(), Unfit> {
     Ok(())
 }
 
+/// Other keys of messages by which some trainer leaves words out of the loss, and no other does.
+const ABOUT_LOSS: &[&str] = &[
+    "mask",
+    "masked",
+    "loss_mask",
+    "mask_loss",
+    "ignore_loss",
+    "no_loss",
+    "train_on",
+    "train_on_turn",
+    "train_detail",
+    "is_trained",
+];
+
 /// How a trainer reads messages. What it does not read is [`Unfit`], never left out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chat {
@@ -149,6 +163,9 @@ impl Chat {
         }
         object.string("name", name.filter(|_| self.tool_name || role != Role::Tool));
         self.weight(role, weight.as_ref(), *train, object)?;
+        if other.iter().any(|(key, _)| ABOUT_LOSS.iter().any(|known| known.as_bytes() == key.inner())) {
+            return Err(Unfit("whether a message is trained on"));
+        }
         if !other.is_empty() && !self.other {
             return Err(Unfit("other keys of a message"));
         }

@@ -29,7 +29,7 @@ impl Shape for NemoRl {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kinds(&self) -> &'static [SampleKind] {

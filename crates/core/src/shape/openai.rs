@@ -39,7 +39,7 @@ impl Shape for OpenAi {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kinds(&self) -> &'static [SampleKind] {

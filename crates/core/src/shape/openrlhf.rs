@@ -30,7 +30,7 @@ impl Shape for OpenRlhf {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kinds(&self) -> &'static [SampleKind] {

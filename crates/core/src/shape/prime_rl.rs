@@ -28,7 +28,7 @@ impl Shape for PrimeRl {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn kinds(&self) -> &'static [SampleKind] {

@@ -30,7 +30,7 @@ impl Shape for SkyRl {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kinds(&self) -> &'static [SampleKind] {

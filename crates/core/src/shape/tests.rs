@@ -84,6 +84,32 @@ fn nothing_is_cut_down() {
 }
 
 #[test]
+fn what_leaves_words_out_of_the_loss_is_never_left_to_a_trainer_that_does_not_read_it() {
+    let masked = r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a","mask":true}]}"#;
+    let sample = messages::Messages.read(masked).unwrap().sample;
+    for name in
+        ["trl", "trl-prompt-completion", "axolotl", "swift", "openai", "openrlhf", "nemo-rl", "prime-rl", "skyrl"]
+    {
+        assert!(row_of(by_name(name).unwrap(), &sample, SOURCE).is_err(), "{name}");
+    }
+    for name in ["native", "messages"] {
+        assert!(row_of(by_name(name).unwrap(), &sample, SOURCE).unwrap().contains(r#""mask":true"#), "{name}");
+    }
+}
+
+#[test]
+fn rows_of_verl_keep_what_chooses_their_scorer() {
+    let row = r#"{"data_source":"openai/gsm8k","prompt":[{"role":"user","content":"q"}],"ability":"math","reward_model":{"style":"rule","ground_truth":"3"},"extra_info":{"index":1},"source":"d"}"#;
+    let sample = verl::Verl.read(row).unwrap().sample;
+    let written = row_of(&verl::Verl, &sample, "d").unwrap();
+    for kept in [r#""data_source":"openai/gsm8k""#, r#""ability":"math""#] {
+        assert!(written.contains(kept) && written.matches("ability").count() == 1, "{written}");
+    }
+    let other = row.replace(r#""openai/gsm8k""#, r#""d""#).replace(r#""math""#, r#""d""#);
+    assert!(verl::Verl.read(&other).unwrap().sample.columns.is_empty(), "the name of the source is none of the row's");
+}
+
+#[test]
 fn what_a_trainer_would_misread_does_not_fit() {
     let ask = r#"{"role":"user","content":"q"}"#;
     let call = |id: &str| {

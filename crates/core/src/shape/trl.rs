@@ -104,7 +104,7 @@ impl Shape for Trl {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kinds(&self) -> &'static [SampleKind] {

@@ -8,17 +8,18 @@ use super::{
     chat::{Chat, Said},
     facts::{Column, Facts, Type},
     read::{self, Fields},
-    write::Object,
+    write::{Object, text_column},
 };
 use crate::{
     outputs::{Container, Side},
-    sample::{Body, Features, Quoted, SampleKind, SampleView},
+    row::Value,
+    sample::{Body, Features, Json, Quoted, SampleKind, SampleView},
 };
 
 /// Writes `{"messages":[…]}` for SFT, and for RL
 /// `{"data_source":"…","prompt":[…],"ability":"…","reward_model":{"style":"rule","ground_truth":"…"},"extra_info":{"index":0}}`.
 ///
-/// `data_source` and `ability` are the name of the source; `index` is a part of the hash of the row, since verl tells rows apart
+/// `data_source` and `ability` are the row's own columns, which `rlvr` keeps, or else the name of the source; `index` is a part of the hash of the row, since verl tells rows apart
 /// by it.
 #[derive(Debug)]
 pub struct Verl;
@@ -47,7 +48,7 @@ impl Shape for Verl {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
@@ -97,13 +98,19 @@ impl Shape for Verl {
             return Err(Unfit("calls of tools, whose arguments templates would get as text"));
         }
         let mut row = Object::begin(out);
+        let mut written: Vec<&str> = Vec::new();
         match &sample.body {
             Body::Conversation { messages } => row.with("messages", |out| CHAT.messages(messages, out))?,
             Body::Prompt { messages } => {
                 let Some(answer) = sample.answer else { return Err(Unfit("a prompt without an answer")) };
-                row.string("data_source", Some(source));
+                let mut own = |name: &'static str| {
+                    let text = text_column(sample, name);
+                    written.extend(text.map(|_| name));
+                    text.unwrap_or(source)
+                };
+                row.string("data_source", Some(own("data_source")));
                 row.with("prompt", |out| CHAT.messages(messages, out))?;
-                row.string("ability", Some(source));
+                row.string("ability", Some(own("ability")));
                 row.with("reward_model", |out| {
                     let mut reward = Object::begin(out);
                     reward.named("style", b"\"rule\"");
@@ -117,7 +124,7 @@ impl Shape for Verl {
             }
             _ => return Err(Unfit("samples of this kind")),
         }
-        row.kept(sample, source, facts, RESERVED)?;
+        row.kept_but(&written, sample, source, facts, RESERVED)?;
         row.end();
         Ok(())
     }
@@ -147,10 +154,15 @@ impl Shape for Verl {
         }
         let messages = read::messages(&fields.take("prompt")?)?;
         let answer = Fields::nested(&fields.take("reward_model")?)?.text("ground_truth");
-        for own in ["data_source", "ability", "extra_info"] {
-            fields.take(own)?;
-        }
+        fields.take("extra_info")?;
+        let own = ["data_source", "ability"].map(|name| (name, fields.take(name)));
         let mut row = fields.typed_row(Body::Prompt { messages })?;
+        for (name, value) in own {
+            let value = value?;
+            if !matches!(&value, Value::String(text) if row.source.as_deref() == Some(text)) {
+                row.sample.columns.push((name.into(), Json::of(&value)?));
+            }
+        }
         row.sample.answer = answer;
         Some(row)
     }

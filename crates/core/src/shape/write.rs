@@ -3,6 +3,13 @@
 use super::{Unfit, chat::has_wide_number, facts::Facts};
 use crate::sample::{Json, Quoted, SampleView};
 
+/// Returns the text of a column that the recipe keeps, if it is one.
+pub(super) fn text_column<'s>(sample: &'s SampleView<'_>, name: &str) -> Option<Quoted<'s>> {
+    let (_, value) = sample.columns.iter().find(|(column, _)| column.inner() == name.as_bytes())?;
+    let text = value.as_str();
+    text.starts_with('"').then(|| Quoted::new(text.as_bytes()))?
+}
+
 /// A JSON object that is being written.
 pub(super) struct Object<'o> {
     out: &'o mut Vec<u8>,
@@ -125,7 +132,19 @@ impl Object<'_> {
         facts: &Facts,
         own: &[&str],
     ) -> Result<(), Unfit> {
-        for name in facts.kept.keys() {
+        self.kept_but(&[], sample, source, facts, own)
+    }
+
+    /// Writes what [`Object::kept`] does, but for columns that the row has already.
+    pub(super) fn kept_but(
+        &mut self,
+        written: &[&str],
+        sample: &SampleView<'_>,
+        source: Quoted<'_>,
+        facts: &Facts,
+        own: &[&str],
+    ) -> Result<(), Unfit> {
+        for name in facts.kept.keys().filter(|name| written.iter().all(|written| written.as_bytes() != **name)) {
             let value = sample.columns.iter().find(|(column, _)| column.inner() == name);
             if name == b"source" || own.iter().any(|own| own.as_bytes() == name) {
                 match value {

@@ -1,6 +1,7 @@
 //! From a dataset entry to its pinned files and its converter.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -406,7 +407,12 @@ pub(crate) fn choose(
 ) -> Result<Option<&'static dyn Converter>, Failure> {
     let refused =
         |fault, message: String, hint: String| Failure::plain(FailureKind::Config, message).about(fault).hint(hint);
-    let chosen = || match (convert::choose(explicit, repo, kind, survey.unwrap_or(&Survey::default())), survey) {
+    let seen = survey.map(|survey| match options.ignore.is_empty() {
+        true => Cow::Borrowed(survey),
+        false => Cow::Owned(survey.without(|name| options.ignore.contains(name))),
+    });
+    let seen = seen.as_deref();
+    let chosen = || match (convert::choose(explicit, repo, kind, seen.unwrap_or(&Survey::default())), seen) {
         (Ok(converter), _) => Ok(Some(converter)),
         (Err(_), None) if explicit.is_none() => Ok(None),
         (Err(error @ (ChooseError::Ambiguous { .. } | ChooseError::Doubtful { .. })), _) => {

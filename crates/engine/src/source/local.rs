@@ -362,7 +362,10 @@ pub(super) fn named(
         // A name that says nothing, or the other JSON form: the recipe knows.
         _ => {
             let format = format.ok_or_else(|| {
-                let reason = format!("cannot tell the format of `{source}` from its name; add `format:`");
+                let reason = format!(
+                    "cannot tell the format of `{source}` from its name; if it is one that datac reads (jsonl, json, csv, tsv, \
+                     txt, parquet, arrow), add `format:`"
+                );
                 layout_fault_of(SourceFault::Format, reason)
             })?;
             FileKind { format, compression: compression_of(source) }
@@ -559,7 +562,8 @@ mod tests {
         assert_eq!(one("rows.csv", None, train), Ok(vec!["rows.csv csv".into()]));
         assert_eq!(
             one("rows", None, train),
-            Err("cannot tell the format of `rows` from its name; add `format:`".into())
+            Err("cannot tell the format of `rows` from its name; if it is one that datac reads (jsonl, json, csv, tsv, txt, parquet, arrow), add `format:`"
+                .into())
         );
     }
 

@@ -182,7 +182,7 @@ pub(super) fn dataset(vocabulary: &Vocabulary) -> Value {
                 }).collect::<Vec<_>>()),
             })),
             ("ignore", or_null(names(
-                "columns that may go unused without a word", &text("a column of the source", NAME),
+                "columns that the converter does not see", &text("a column of the source", NAME),
             ))),
             ("filters", json!({
                 "description": "which rows are kept; applied in this order",

@@ -25,9 +25,11 @@ const CARRIED: &[&str] = &[
 ];
 
 /// What the column with the words of the system is called.
-pub(in crate::convert) const SYSTEM: &[&str] = &["system", "system_prompt", "system_message"];
+pub(in crate::convert) const SYSTEM: &[&str] =
+    &["system", "system_prompt", "system_message", "sys_prompt", "system_instruction"];
 /// What the column with the tools is called; OpenAI's first interface called them functions.
-pub(in crate::convert) const TOOLS: &[&str] = &["tools", "functions"];
+pub(in crate::convert) const TOOLS: &[&str] =
+    &["tools", "functions", "tool_defs", "tool_definitions", "available_tools"];
 
 /// Returns the words of the system that stand in columns of these names, with the name of the first; two that differ are
 /// refused.

@@ -16,7 +16,11 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{beside, not_json, parts, tool_calls};
+use super::{
+    beside, not_json,
+    parts::{self, Parted},
+    tool_calls,
+};
 use crate::{
     convert::Options,
     row::{Reason, Reject},
@@ -33,11 +37,16 @@ pub(in crate::convert) fn messages<'a>(
 ) -> Result<Vec<Message<'a>>, Reject> {
     let written: Vec<Written<'a>> = match serde_json::from_str(json) {
         Ok(written) => written,
-        Err(error) => return Err(no_list(json, field, &error)),
+        Err(error) => {
+            let Some(list) = zipped(json) else { return Err(no_list(json, field, &error)) };
+            return Ok(messages(&list, field, options)?.into_iter().map(Message::into_owned).collect());
+        }
     };
     let mut messages: Vec<Message<'a>> = Vec::with_capacity(written.len());
     for (at, written) in written.into_iter().enumerate() {
-        let (message, is_call) = written.message(&Place { field, at }, options)?;
+        let Read { results, message, is_call } = written.message(&Place { field, at }, options)?;
+        messages.extend(results);
+        let Some(message) = message else { continue };
         match messages.last_mut() {
             Some(before) if is_call && goes_on(before, &message) => {
                 let calls = message.extras.and_then(|extras| extras.tool_calls).unwrap_or_default();
@@ -79,6 +88,31 @@ pub(in crate::convert) fn is_meant_as_messages(text: &str) -> bool {
     }
 }
 
+/// Returns the list that messages in another form stand for: an object of lists, one for each key, as `datasets` stores the older
+/// `Sequence({…})`; or a list of strings that hold one message each, as its JSON columns are without their mark.
+pub(super) fn zipped(json: &str) -> Option<String> {
+    if json.starts_with('[') {
+        let items: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+        let texts: Vec<Cow<'_, str>> = items.into_iter().map(string).collect::<Option<_>>()?;
+        let are_objects = !texts.is_empty() && texts.iter().all(|text| text.trim_start().starts_with('{'));
+        return are_objects.then(|| format!("[{}]", texts.join(",")));
+    }
+    let mut columns: Vec<(String, Vec<&RawValue>)> = Vec::new();
+    for (key, value) in crate::json::members(json)? {
+        columns.push((serde_json::to_string(&key).ok()?, serde_json::from_str(value.get()).ok()?));
+    }
+    let length = columns.first()?.1.len();
+    let says_who = columns.iter().any(|(key, _)| matches!(&**key, "\"role\"" | "\"from\""));
+    if !says_who || columns.iter().any(|(_, values)| values.len() != length) {
+        return None;
+    }
+    let message = |at: usize| {
+        let keys = columns.iter().map(|(key, values)| format!("{key}:{}", values[at].get()));
+        format!("{{{}}}", keys.collect::<Vec<_>>().join(","))
+    };
+    Some(format!("[{}]", (0..length).map(message).collect::<Vec<_>>().join(",")))
+}
+
 /// Returns why a text is no list of messages.
 fn no_list(json: &str, field: &str, error: &serde_json::Error) -> Reject {
     let detail = match serde_json::from_str::<Vec<&RawValue>>(json) {
@@ -116,7 +150,7 @@ impl Place<'_> {
         Reject::new(Reason::WrongType, format!("`{}[{}].{key}` {what}", self.field, self.at))
     }
 
-    fn conflict(&self, keys: [&str; 2]) -> Reject {
+    pub(super) fn conflict(&self, keys: [&str; 2]) -> Reject {
         let Self { field, at } = self;
         let detail = format!("`{field}[{at}]` has both `{}` and `{}`, which differ", keys[0], keys[1]);
         Reject::new(Reason::Conflict, detail)
@@ -133,17 +167,21 @@ enum Key {
     ReasoningContent,
     Reasoning,
     Thinking,
+    Thought,
+    ReasoningText,
     ToolCalls,
     FunctionCall,
     ToolCallId,
     Name,
     Weight,
     LossWeight,
+    LossScale,
     Train,
     Loss,
+    Trainable,
 }
 
-const KEYS: [(&str, Key); 15] = [
+const KEYS: [(&str, Key); 19] = [
     ("role", Key::Role),
     ("from", Key::From),
     ("content", Key::Content),
@@ -151,15 +189,29 @@ const KEYS: [(&str, Key); 15] = [
     ("reasoning_content", Key::ReasoningContent),
     ("reasoning", Key::Reasoning),
     ("thinking", Key::Thinking),
+    ("thought", Key::Thought),
+    ("reasoning_text", Key::ReasoningText),
     ("tool_calls", Key::ToolCalls),
     ("function_call", Key::FunctionCall),
     ("tool_call_id", Key::ToolCallId),
     ("name", Key::Name),
     ("weight", Key::Weight),
     ("loss_weight", Key::LossWeight),
+    ("loss_scale", Key::LossScale),
     ("train", Key::Train),
     ("loss", Key::Loss),
+    ("trainable", Key::Trainable),
 ];
+
+/// What a message of a source makes.
+struct Read<'a> {
+    /// The results of tools that stand in its content, each a message of its own.
+    results: Vec<Message<'a>>,
+    /// The message; `None` if it is nothing but results.
+    message: Option<Message<'a>>,
+    /// Whether it is a turn of calls.
+    is_call: bool,
+}
 
 /// A message as it is written.
 struct Written<'a> {
@@ -230,8 +282,8 @@ impl<'a> Written<'a> {
         }
     }
 
-    /// Returns the message, and whether it is a turn of calls.
-    fn message(mut self, place: &Place<'_>, options: &Options) -> Result<(Message<'a>, bool), Reject> {
+    /// Returns the message.
+    fn message(mut self, place: &Place<'_>, options: &Options) -> Result<Read<'a>, Reject> {
         if let Some(name) = &self.repeated {
             let detail = format!("`{}[{}]` has the key `{}` twice", place.field, place.at, name.escape_debug());
             return Err(Reject::new(Reason::DuplicateKey, detail));
@@ -249,9 +301,16 @@ impl<'a> Written<'a> {
         };
         let said = self.known[content as usize].take();
         let mut extras = self.extras(place)?;
+        let mut results = Vec::new();
+        let mut is_results = false;
         let message = match speaker {
             Speaker::Role(role) => {
-                let content = self.content(said, name_of(content), extras.tool_calls.is_some(), place)?;
+                let key = name_of(content);
+                let Parted { content, blocks } = self.content(said, key, extras.tool_calls.is_some(), place)?;
+                if let Some(blocks) = blocks {
+                    is_results = content == Content::Absent && !blocks.results.is_empty();
+                    results = blocks.put(role, key, &mut extras, place)?;
+                }
                 Message { role, content, extras: None }
             }
             Speaker::Call => {
@@ -265,9 +324,15 @@ impl<'a> Written<'a> {
                 Message { role: Role::Assistant, content, extras: None }
             }
         };
-        extras.other = self.others(place)?;
+        extras.other.extend(self.others(place)?);
         let extras = (extras != MessageExtras::default()).then(|| Box::new(extras));
-        Ok((Message { extras, ..message }, matches!(speaker, Speaker::Call)))
+        if is_results && extras.is_some() {
+            return Err(
+                place.wrong(name_of(content), "has results of tools alone, beside which other keys have no place")
+            );
+        }
+        let message = Message { extras, ..message };
+        Ok(Read { results, message: (!is_results).then_some(message), is_call: matches!(speaker, Speaker::Call) })
     }
 
     /// Returns the keys that say who speaks and what; those of the other spelling are keys like any other.
@@ -289,17 +354,17 @@ impl<'a> Written<'a> {
         key: &str,
         calls_tools: bool,
         place: &Place<'_>,
-    ) -> Result<Content<'a>, Reject> {
+    ) -> Result<Parted<'a>, Reject> {
         let Some(said) = said else {
-            return if calls_tools { Ok(Content::Absent) } else { Err(place.wrong(key, "is missing")) };
+            return if calls_tools { Ok(Content::Absent.into()) } else { Err(place.wrong(key, "is missing")) };
         };
         match said.get().as_bytes().first() {
             Some(b'"') => match string(said) {
-                Some(text) => Ok(Content::Text(text)),
+                Some(text) => Ok(Content::Text(text).into()),
                 None => Err(place.wrong(key, "is not text: it has an escape that is no character")),
             },
             Some(b'[') => parts::content(said, key, place),
-            Some(b'n') if calls_tools => Ok(Content::Null),
+            Some(b'n') if calls_tools => Ok(Content::Null.into()),
             _ => Err(place.wrong(key, format_args!("is not a string but {}", kind_of(said.get())))),
         }
     }
@@ -318,8 +383,8 @@ impl<'a> Written<'a> {
             tool_calls: Some(calls).filter(|calls| !calls.is_empty()),
             tool_call_id: self.one(place, [Key::ToolCallId], "a string", string)?,
             name: self.one(place, [Key::Name], "a string", string)?,
-            weight: self.one(place, [Key::Weight, Key::LossWeight], "a number", number)?,
-            train: self.one(place, [Key::Train, Key::Loss], "a boolean", boolean)?,
+            weight: self.one(place, [Key::Weight, Key::LossWeight, Key::LossScale], "a number", number)?,
+            train: self.one(place, [Key::Train, Key::Loss, Key::Trainable], "a boolean", boolean)?,
             other: Vec::new(),
         })
     }
@@ -327,7 +392,7 @@ impl<'a> Written<'a> {
     /// Returns the reasoning, whose spellings are many; of two of them, what is no text is a key like any other.
     fn reasoning(&mut self, place: &Place<'_>) -> Result<Option<Cow<'a, str>>, Reject> {
         let mut found: Option<(Key, Cow<'a, str>)> = None;
-        for key in [Key::ReasoningContent, Key::Reasoning, Key::Thinking] {
+        for key in [Key::ReasoningContent, Key::Reasoning, Key::Thinking, Key::Thought, Key::ReasoningText] {
             let Some(raw) = self.known[key as usize].filter(|raw| raw.get() != "null") else { continue };
             match (string(raw), &found) {
                 (None, _) if key == Key::ReasoningContent => {

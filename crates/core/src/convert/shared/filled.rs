@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::{beside, chat, is_blank, keep::keep, not_json, pair::Diverge};
+use super::{beside, chat, is_blank, keep::keep, not_json, pair::Diverge, spoken};
 use crate::{
     convert::Options,
     row::{RawRow, Reason, Reject, Value},
@@ -169,7 +169,12 @@ impl<'a, 'n> Filled<'a, 'n> {
                 None => None,
                 Some((name, value)) => match self.list(name, &value)? {
                     Some(list) if list.iter().all(|message| !says_something(message)) => None,
-                    Some(list) => {
+                    Some(mut list) => {
+                        asked.is_spoken = is_spoken(&value);
+                        // The word of who is to answer.
+                        if asked.is_spoken && list.last().is_some_and(|last| last.is_empty()) {
+                            list.pop();
+                        }
                         let joined = self.with_input(&list)?;
                         asked.bare = joined.is_some().then(|| list.clone());
                         Some((name, joined.unwrap_or(list)))
@@ -234,7 +239,7 @@ impl<'a, 'n> Filled<'a, 'n> {
                 Some(list) => asked.continued(list, name)?,
                 None if asked.question.is_empty() => return Err(no_prompt(&asking)),
                 None => {
-                    let answer = text(name, value)?;
+                    let answer = asked.answer(text(name, value)?);
                     // A rule that may say otherwise is asked, and cannot name the column.
                     let mode = self.options.rules.get("empty_answer");
                     if is_blank(&answer) && matches!(mode, None | Some(Mode::Reject | Mode::Repair)) {
@@ -261,6 +266,7 @@ impl<'a, 'n> Filled<'a, 'n> {
 
     fn pair(&mut self, diverge: Diverge) -> Result<Sample<'a>, Reject> {
         let (chosen, rejected) = (self.take(Slot::Chosen), self.take(Slot::Rejected));
+        let chosen = chosen.or_else(|| self.take(Slot::Assistant));
         let user = self.name(Slot::User);
         let mut asked = self.asked()?;
         let is_list = |cell: &Option<(&str, Value<'_>)>| cell.as_ref().is_none_or(|(_, value)| is_list(value));
@@ -304,7 +310,7 @@ impl<'a, 'n> Filled<'a, 'n> {
         match self.list(name, &value)? {
             Some(list) => asked.continued(list, name),
             None if !asked.question.is_empty() => {
-                let answer = Message::new(Role::Assistant, text(name, value)?);
+                let answer = Message::new(Role::Assistant, asked.answer(text(name, value)?));
                 let Asked { system, before, question, .. } = asked;
                 Ok([system, before, question].into_iter().flatten().cloned().chain([answer]).collect())
             }
@@ -315,7 +321,8 @@ impl<'a, 'n> Filled<'a, 'n> {
         }
     }
 
-    /// The messages of a list, of a single message, or of an object that holds such a list; `None` if the value is a text.
+    /// The messages of a list, of a single message, of an object that holds such a list, or of a transcript; `None` if the value
+    /// is any other text.
     fn list(&mut self, name: &str, value: &Value<'a>) -> Result<Option<Vec<Message<'a>>>, Reject> {
         let options = self.options;
         if let (Value::Json(json), false) = (value, self.is_plain) {
@@ -330,6 +337,10 @@ impl<'a, 'n> Filled<'a, 'n> {
                 Cow::Borrowed(text) => chat::messages(text, name, options).map(Some),
                 Cow::Owned(text) => Ok(Some(owned(chat::messages(text, name, options)?))),
             },
+            Value::String(text) if !self.is_plain && spoken::is_transcript(text) => Ok(match text {
+                Cow::Borrowed(text) => spoken::Dialogue::of(text).map(|dialogue| dialogue.messages),
+                Cow::Owned(text) => spoken::Dialogue::of(text).map(|dialogue| owned(dialogue.messages)),
+            }),
             Value::String(_) => Ok(None),
             Value::Printed { .. } => Err(value.not_text(name)),
             _ => Err(Reject::new(Reason::WrongType, format!("`{name}` is neither a string nor a list of messages"))),
@@ -475,7 +486,7 @@ fn no_list(name: &str) -> Reject {
 fn is_list(value: &Value<'_>) -> bool {
     match value {
         Value::Json(_) => true,
-        Value::String(text) => chat::is_meant_as_messages(text),
+        Value::String(text) => chat::is_meant_as_messages(text) || spoken::is_transcript(text),
         _ => false,
     }
 }
@@ -486,8 +497,16 @@ fn messages<'a>(name: &str, json: &'a str, options: &Options) -> Result<Vec<Mess
     }
     match crate::json::member(json, "messages") {
         Some(list) => chat::messages(list, name, options),
-        None => Ok(owned(chat::messages(&format!("[{json}]"), name, options)?)),
+        None => {
+            let list = chat::zipped(json).unwrap_or_else(|| format!("[{json}]"));
+            Ok(owned(chat::messages(&list, name, options)?))
+        }
     }
+}
+
+/// Whether a value is a transcript.
+fn is_spoken(value: &Value<'_>) -> bool {
+    matches!(value, Value::String(text) if spoken::is_transcript(text))
 }
 
 fn owned(messages: Vec<Message<'_>>) -> Vec<Message<'static>> {

@@ -9,6 +9,7 @@ pub(super) mod keep;
 pub(super) mod pair;
 mod parts;
 pub(super) mod spelling;
+pub(super) mod spoken;
 mod tool_calls;
 
 use crate::json;

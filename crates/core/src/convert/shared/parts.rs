@@ -1,7 +1,10 @@
 //! Contents that are lists of parts.
 
+mod blocks;
+
 use serde_json::value::RawValue;
 
+pub(super) use self::blocks::Blocks;
 use super::chat::{Place, kind_of};
 use crate::{
     json,
@@ -9,21 +12,44 @@ use crate::{
     sample::{Content, Json},
 };
 
+/// A content, and the blocks of it that have a place of their own in a dialogue.
+pub(super) struct Parted<'a> {
+    pub(super) content: Content<'a>,
+    pub(super) blocks: Option<Box<Blocks>>,
+}
+
+impl<'a> From<Content<'a>> for Parted<'a> {
+    fn from(content: Content<'a>) -> Self {
+        Self { content, blocks: None }
+    }
+}
+
 /// Reads a list of parts.
 ///
 /// Parts that are nothing but text are one text, put together as chat templates do: without anything between them. Parts of
-/// which one is an image, a video, a sound or a file are kept exactly; what they refer to is never read.
-pub(super) fn content<'a>(raw: &'a RawValue, key: &str, place: &Place<'_>) -> Result<Content<'a>, Reject> {
+/// which one is an image, a video, a sound or a file are kept exactly; what they refer to is never read. Reasoning, calls and
+/// results that stand among the parts, as Anthropic writes them, come apart ([`Blocks`]).
+pub(super) fn content<'a>(raw: &'a RawValue, key: &str, place: &Place<'_>) -> Result<Parted<'a>, Reject> {
     let is_no_list = |_| place.wrong(key, "is not a list of parts");
     let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(is_no_list)?;
-    let (mut text, mut is_text) = (String::new(), true);
+    let (mut text, mut is_text, mut blocks) = (String::new(), true, None::<Box<Blocks>>);
+    let mut rest: Vec<&RawValue> = Vec::new();
     for (at, item) in items.iter().enumerate() {
-        let at = format_args!("{key}[{at}]");
+        let at = format!("{key}[{at}]");
         if !item.get().starts_with('{') {
             return Err(place.wrong(at, format_args!("is not a part but {}", kind_of(item.get()))));
         }
         let part =
-            json::row(item.get()).map_err(|reject| place.wrong(at, format_args!("is no part: {}", reject.detail)))?;
+            json::row(item.get()).map_err(|reject| place.wrong(&at, format_args!("is no part: {}", reject.detail)))?;
+        if let Some(kind) = blocks::kind(&part) {
+            let is_first = rest.is_empty();
+            blocks.get_or_insert_default().add(kind, &part, is_first, &at, place)?;
+            continue;
+        }
+        if blocks.as_ref().is_some_and(|blocks| !blocks.calls.is_empty()) {
+            return Err(place.wrong(at, "stands behind a call, where a message has no place for it"));
+        }
+        rest.push(item);
         match plain_text(&part) {
             Some(plain) => text.push_str(plain),
             None => {
@@ -36,13 +62,25 @@ pub(super) fn content<'a>(raw: &'a RawValue, key: &str, place: &Place<'_>) -> Re
             }
         }
     }
+    if rest.is_empty() && blocks.as_ref().is_some_and(|blocks| !(blocks.calls.is_empty() && blocks.results.is_empty()))
+    {
+        return Ok(Parted { content: Content::Absent, blocks });
+    }
     if is_text {
-        return Ok(Content::Text(text.into()));
+        return Ok(Parted { content: Content::Text(text.into()), blocks });
     }
     if let Some(what) = json::no_type(raw.get()) {
         return Err(place.wrong(key, what));
     }
-    Json::new(raw.get()).map(Content::Parts).ok_or_else(|| place.wrong(key, "is not JSON"))
+    let is_no_json = || place.wrong(key, "is not JSON");
+    let content = match &blocks {
+        None => Json::new(raw.get()),
+        Some(_) => {
+            let parts: Vec<&str> = rest.iter().map(|part| part.get()).collect();
+            Json::new(&format!("[{}]", parts.join(",")))
+        }
+    };
+    Ok(Parted { content: content.map(Content::Parts).ok_or_else(is_no_json)?, blocks })
 }
 
 /// Returns the text of a part that has nothing else.

@@ -15,8 +15,23 @@ use crate::{
 /// What more of a question is called, which follows it on a new line.
 pub(in crate::convert) const INPUT: &[&str] = &["input", "context", "article", "passage"];
 /// What the reasoning before an answer is called.
-pub(in crate::convert) const REASONING: &[&str] =
-    &["reasoning", "reasoning_content", "thinking", "rationale", "chain_of_thought"];
+pub(in crate::convert) const REASONING: &[&str] = &[
+    "reasoning",
+    "reasoning_content",
+    "thinking",
+    "rationale",
+    "chain_of_thought",
+    "complex_cot",
+    "long_cot",
+    "cot",
+    "thought",
+    "thoughts",
+    "think",
+    "reasoning_trace",
+    "thinking_trajectory",
+    "deepseek_reasoning",
+    "deepseek_thinking_trajectory",
+];
 /// What a question is called beside its answer.
 pub(in crate::convert) const QUESTION: &[&str] =
     &["instruction", "question", "query", "problem", "prompt", "user", "human", "message_1", "request", "input"];
@@ -35,6 +50,7 @@ pub(in crate::convert) const ANSWER: &[&str] = &[
     "target",
     "gpt",
     "bot",
+    "deepseek_solution",
 ];
 
 /// A converter that is its table and nothing else.

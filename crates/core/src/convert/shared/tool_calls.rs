@@ -25,7 +25,15 @@ pub(super) fn list<'a>(raw: &'a RawValue, key: &str, place: &Place<'_>) -> Resul
             let items: Vec<&'a RawValue> =
                 serde_json::from_str(raw.get()).map_err(|error| place.wrong(key, not_json(raw.get(), &error)))?;
             let calls = items.into_iter().enumerate();
-            calls.map(|(at, item)| call(item.get(), &format!("{key}[{at}]"), place)).collect()
+            let read = |(at, item): (usize, &'a RawValue)| {
+                let key = format!("{key}[{at}]");
+                match string(item) {
+                    // A call that was written down as a text.
+                    Some(text) => Ok(owned(call(&text, &key, place)?)),
+                    None => call(item.get(), &key, place),
+                }
+            };
+            calls.map(read).collect()
         }
         Some(b'{') => Ok(vec![call(raw.get(), key, place)?]),
         Some(b'"') => match of_turn(raw, key, place)? {
@@ -63,7 +71,7 @@ pub(super) fn of_turn<'a>(
     }
 }
 
-fn call<'a>(json: &'a str, key: &str, place: &Place<'_>) -> Result<ToolCall<'a>, Reject> {
+pub(super) fn call<'a>(json: &'a str, key: &str, place: &Place<'_>) -> Result<ToolCall<'a>, Reject> {
     let fields = json::row(json).map_err(|reject| place.wrong(key, format_args!("is no call: {}", reject.detail)))?;
     let (mut id, mut kind, mut function, mut name, mut arguments) = (None, None, None, None, None);
     let mut other = Vec::new();
@@ -133,7 +141,7 @@ fn exact(value: &Value<'_>, key: &str, place: &Place<'_>) -> Result<Json<'static
     Json::of(value).ok_or_else(|| place.wrong(key, "is not JSON"))
 }
 
-fn owned(call: ToolCall<'_>) -> ToolCall<'static> {
+pub(super) fn owned(call: ToolCall<'_>) -> ToolCall<'static> {
     let text = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
     ToolCall {
         id: call.id.map(text),

@@ -62,10 +62,11 @@ impl Part {
         let raw = parsed.as_ref().map_err(Clone::clone)?;
         let options = &wanted.job.conversion.options;
         let Some(line) = line else {
-            let converted = convert::convert(wanted.converter, raw, options, &mut self.tally)?;
+            let seen = raw.without(|name| options.ignore.contains(name));
+            let converted = convert::convert(wanted.converter, &seen, options, &mut self.tally)?;
             let taken = self.take(wanted, row, raw, std::slice::from_ref(&converted), scratch);
             if taken.is_err() {
-                self.take_back(wanted, std::slice::from_ref(raw));
+                self.take_back(wanted, std::slice::from_ref(&seen));
             }
             return taken;
         };

@@ -163,6 +163,7 @@ struct OfRow<'i> {
 impl OfRow<'_> {
     /// Returns what was found in each sample of the row; `None` if the samples have other hashes.
     fn found(&self, raw: &RawRow<'_>, converter: &dyn Converter, made: &MadeSource) -> Option<Vec<Repairs>> {
+        let raw = &*raw.without(|name| made.options.ignore.contains(name));
         let converted = convert::convert(converter, raw, &made.options, &mut Tally::default()).ok()?;
         let (made_again, joined_turns) = (converted.samples.as_slice(), converted.joined_turns);
         // For each sample the number of that of which it was made.

@@ -257,10 +257,28 @@ fn what_cannot_be_kept_whole_is_rejected_with_its_place() {
             "`m[0].content` is not text: it has an escape that is no character",
         ),
         (r#"[{"role":"user","content":["q"]}]"#, "`m[0].content[0]` is not a part but a string"),
+        (r#"[{"role":"user","content":[{"type":"tool_use","id":"1"}]}]"#, "`m[0].content[0]` names no tool"),
         (
-            r#"[{"role":"user","content":[{"type":"tool_use","id":"1"}]}]"#,
-            "`m[0].content[0]` is a part of the unknown type `tool_use`",
+            r#"[{"role":"user","content":[{"type":"server_tool_use","id":"1"}]}]"#,
+            "`m[0].content[0]` is a part of the unknown type `server_tool_use`",
         ),
+        (
+            r#"[{"role":"user","content":[{"type":"thinking","thinking":"r"},{"type":"text","text":"q"}]}]"#,
+            "`m[0].content` has calls or reasoning, and is not the assistant's but of the role `user`",
+        ),
+        (
+            r#"[{"role":"assistant","content":[{"type":"tool_use","name":"f"},{"type":"text","text":"a"}]}]"#,
+            "`m[0].content[1]` stands behind a call, where a message has no place for it",
+        ),
+        (
+            r#"[{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"thinking","thinking":"r"}]}]"#,
+            "`m[0].content[1]` is reasoning behind other parts, where a message has no place for it",
+        ),
+        (
+            r#"[{"role":"user","content":[{"type":"text","text":"a"},{"type":"tool_result","content":"3"}]}]"#,
+            "`m[0].content[1]` is the result of a tool behind other parts, where a dialogue has no place for it",
+        ),
+        (r#"[{"role":"user","content":"q","trainable":1}]"#, "`m[0].trainable` is not a boolean but a number"),
         (r#"[{"role":"assistant","content":"","tool_calls":[{}]}]"#, "`m[0].tool_calls[0]` names no tool"),
         (
             r#"[{"role":"assistant","content":"","tool_calls":[1]}]"#,
@@ -287,6 +305,72 @@ fn what_cannot_be_kept_whole_is_rejected_with_its_place() {
     }
     for json in [r#"[{"role":"user","role":"user","content":"q"}]"#, r#"[{"role":"user","content":"q","a":1,"a":1}]"#] {
         assert_eq!(rejected(json).0, "duplicate_key", "{json}");
+    }
+}
+
+#[test]
+fn reasoning_calls_and_results_among_parts_have_places_of_their_own() {
+    let anthropic = r#"[
+        {"role":"user","content":"q"},
+        {"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"x"},{"type":"text","text":"Look."},
+            {"type":"tool_use","id":"1","name":"f","input":{"x":1.0}},{"type":"tool_use","id":"2","name":"g","input":{}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"3"},
+            {"type":"tool_result","tool_use_id":"2","content":[{"type":"text","text":"4"}],"is_error":true},
+            {"type":"text","text":"And?"}]},
+        {"role":"assistant","content":[{"type":"tool_use","id":"3","name":"f","input":{}}]},
+        {"role":"user","content":[{"type":"tool_result","tool_use_id":"3","content":"5"}]},
+        {"role":"assistant","content":"a"}]"#;
+    let openai = r#"[
+        {"role":"user","content":"q"},
+        {"role":"assistant","content":"Look.","reasoning_content":"hm","tool_calls":[
+            {"id":"1","type":"function","function":{"name":"f","arguments":{"x":1.0}}},
+            {"id":"2","type":"function","function":{"name":"g","arguments":{}}}]},
+        {"role":"tool","tool_call_id":"1","content":"3"},
+        {"role":"tool","tool_call_id":"2","content":"4","is_error":true},
+        {"role":"user","content":"And?"},
+        {"role":"assistant","tool_calls":[{"id":"3","type":"function","function":{"name":"f","arguments":{}}}]},
+        {"role":"tool","tool_call_id":"3","content":"5"},
+        {"role":"assistant","content":"a"}]"#;
+    assert_eq!(read(anthropic).unwrap(), read(openai).unwrap());
+    // LLaMA-Factory's parts, and calls that are texts.
+    let call = r#""tool_calls":[{"name":"f","arguments":{"x":1}}]"#;
+    let expected = format!(r#"[{{"role":"assistant","reasoning_content":"hm","content":"Look.",{call}}}]"#);
+    for same in [
+        r#"[{"role":"assistant","content":[{"type":"reasoning","value":"hm"},{"type":"text","value":"Look."},
+            {"type":"tool_call","value":"{\"name\":\"f\",\"arguments\":{\"x\":1}}"}]}]"#,
+        r#"[{"role":"assistant","thought":"hm","content":"Look.","tool_calls":["{\"name\":\"f\",\"arguments\":{\"x\":1}}"]}]"#,
+        r#"[{"role":"assistant","reasoning_text":"hm","content":"Look.","tool_calls":{"name":"f","arguments":{"x":1}}}]"#,
+    ] {
+        assert_eq!(read(same).unwrap(), read(&expected).unwrap(), "{same}");
+    }
+}
+
+#[test]
+fn whether_a_message_is_trained_on_has_many_names() {
+    let message = |key: &str| {
+        let json = format!(r#"[{{"role":"assistant","content":"a",{key}}}]"#);
+        only(&json).into_owned().extras.unwrap()
+    };
+    for key in [r#""train":false"#, r#""loss":false"#, r#""trainable":false"#] {
+        assert_eq!(message(key).train, Some(false), "{key}");
+    }
+    for key in [r#""weight":0.5"#, r#""loss_weight":0.5"#, r#""loss_scale":0.5"#] {
+        assert_eq!(message(key).weight, Json::new("0.5"), "{key}");
+    }
+}
+
+#[test]
+fn messages_in_columns_and_as_texts_are_messages() {
+    let expected = [Message::new(Role::User, "q"), Message::new(Role::Assistant, "a")];
+    for same in [
+        r#"{"from":["human","gpt"],"value":["q","a"]}"#,
+        r#"{"role":["user","assistant"],"content":["q","a"],"name":[null,null]}"#,
+        r#"["{\"role\":\"user\",\"content\":\"q\"}","{\"role\":\"assistant\",\"content\":\"a\"}"]"#,
+    ] {
+        assert_eq!(read(same).unwrap(), expected, "{same}");
+    }
+    for wrong in [r#"{"from":["human","gpt"],"value":["q"]}"#, r#"{"value":["q"]}"#, r#"["q","a"]"#, "{}"] {
+        assert_eq!(rejected(wrong).0, "wrong_type", "{wrong}");
     }
 }
 

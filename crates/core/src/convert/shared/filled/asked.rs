@@ -1,5 +1,7 @@
 //! What is asked in a row: the words of the system, earlier exchanges, the question.
 
+use std::borrow::Cow;
+
 use super::beside;
 use crate::{
     row::{Reason, Reject},
@@ -17,6 +19,8 @@ pub(super) struct Asked<'a> {
     pub(super) question: Vec<Message<'a>>,
     /// The question without what follows it on a new line.
     pub(super) bare: Option<Vec<Message<'a>>>,
+    /// Whether the question is a transcript, in which the blanks around a turn are none of its words.
+    pub(super) is_spoken: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -28,6 +32,15 @@ impl<'a> Asked<'a> {
         messages.append(&mut before);
         messages.append(&mut question);
         messages
+    }
+
+    /// Returns the words of an answer to the question.
+    pub(super) fn answer(&self, text: Cow<'a, str>) -> Cow<'a, str> {
+        match (self.is_spoken, text) {
+            (false, text) => text,
+            (true, Cow::Borrowed(text)) => Cow::Borrowed(text.trim()),
+            (true, Cow::Owned(text)) => Cow::Owned(text.trim().to_owned()),
+        }
     }
 
     /// Returns the whole dialogue of a list called `name`, which goes on from here, or repeats the question, or all that stands
