@@ -97,8 +97,8 @@ impl Converter for External {
 
     fn version(&self) -> u32 {
         match self.by {
-            By::Command => 5,
-            By::Python => 1,
+            By::Command => 6,
+            By::Python => 2,
         }
     }
 
