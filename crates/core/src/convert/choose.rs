@@ -57,9 +57,9 @@ pub enum ChooseError {
         /// The converter that comes nearest, and the columns that it lacks.
         nearest: Option<Box<(&'static str, Vec<&'static str>)>>,
         /// The columns that could fill the slots which a sample needs, as far as there are so many.
-        mapping: Vec<(Slot, String)>,
+        mapping: Box<[(Slot, String)]>,
         /// The kinds of sample that converters make of such rows.
-        others: Vec<SampleKind>,
+        others: Box<[SampleKind]>,
     },
     /// Several converters of the wanted kind read such rows.
     #[error(
@@ -100,8 +100,11 @@ impl ChooseError {
             Self::Unknown { .. } | Self::WrongKind { .. } => {
                 "name one of them, or none: it is chosen by the rows".to_owned()
             }
-            Self::NoRows { .. } => "a row is a JSON object, in a line or in one array, without comments and with its texts in double quotes; `datac inspect` \
-                 shows what there is".to_owned(),
+            Self::NoRows { .. } => {
+                "a row is a JSON object, in a line or in one array, without comments and with its texts in \
+                                    double quotes; `datac inspect` shows what there is"
+                    .to_owned()
+            }
             Self::Ambiguous { converters, .. } => {
                 let each: Vec<String> = converters.iter().map(|(name, _)| format!("`converter: {name}`")).collect();
                 format!("write {}", each.join(" or "))
@@ -119,7 +122,9 @@ impl ChooseError {
                     ));
                 }
                 if let Some(column) = spoken {
-                    hints.push(format!("`{column}` holds dialogues written down as texts: write `converter: transcript`"));
+                    hints.push(format!(
+                        "`{column}` holds dialogues written down as texts: write `converter: transcript`"
+                    ));
                 }
                 if let Some((name, lacks)) = nearest.as_deref() {
                     hints.push(format!("`{name}` comes nearest, and lacks {}", list(lacks)));
@@ -222,8 +227,8 @@ pub fn choose(
             odd: odd(survey).filter(|_| kind != SampleKind::Text),
             spoken: spoken(survey).filter(|_| kind == SampleKind::Conversation),
             nearest: nearest(&of_kind, survey).map(Box::new),
-            mapping: likely(kind, survey),
-            others: others(kind, survey),
+            mapping: likely(kind, survey).into(),
+            others: others(kind, survey).into(),
         });
     };
     let top: Vec<_> = fitting.iter().filter(|(converter, _)| converter.rank() == highest).collect();
