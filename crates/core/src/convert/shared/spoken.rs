@@ -19,12 +19,9 @@ pub(in crate::convert) struct Dialogue<'a> {
 /// Whether a text is a transcript beyond doubt: one that begins as those of HH-RLHF do and has an answer, or one that ends
 /// where an answer is to follow.
 pub(super) fn is_transcript(text: &str) -> bool {
-    match text.strip_prefix("\n\n").unwrap_or(text).starts_with("Human:") {
-        true => {
-            text.trim_end().ends_with("\n\nAssistant:") || (text.starts_with('\n') && text.contains("\n\nAssistant:"))
-        }
-        false => false,
-    }
+    let is_answered = || text.starts_with('\n') && text.contains("\n\nAssistant:");
+    text.strip_prefix("\n\n").unwrap_or(text).starts_with("Human:")
+        && (text.trim_end().ends_with("\n\nAssistant:") || is_answered())
 }
 
 /// The next turn in `text`: where the one before it ends, whose it is, and where its content begins.
