@@ -9,10 +9,13 @@ use proptest::{
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-mod cases;
+mod invalid;
+mod texts;
+mod valid;
 
-pub(super) use cases::{bad, good};
-use cases::{dataset, root};
+pub(super) use invalid::bad;
+use texts::{dataset, root};
+pub(super) use valid::good;
 
 use super::*;
 
