@@ -1,4 +1,4 @@
-//! Actions: the pure steps whose outputs the cache holds, and their outcomes. `keys.rs` makes their keys.
+//! Actions: the pure steps whose outputs the cache holds, and their outcomes. `keys` makes their keys.
 
 use std::sync::Arc;
 
