@@ -57,21 +57,14 @@ impl Rest<'_> {
     fn value(&mut self, builder: &mut Builder) -> Result<(), String> {
         match builder {
             Builder::Text(texts) => texts.append_value(self.text()?),
-            Builder::Integer(integers) => integers.append_value(self.integer()?),
-            Builder::Int32(integers) => integers.append_value(self.integer()?),
-            Builder::Int8(integers) => integers.append_value(self.integer()?),
             Builder::List { items, ends, nulls, length, .. } => {
-                self.skip(b"[")?;
-                if !self.has(b']') {
-                    loop {
-                        self.value(items)?;
-                        *length = length.checked_add(1).ok_or("a list is too long")?;
-                        if !self.has(b',') {
-                            break;
-                        }
-                    }
-                    self.skip(b"]")?;
-                }
+                let added = match &mut **items {
+                    Builder::Integer(integers) => self.integers(|integer| integers.append_value(integer)),
+                    Builder::Int32(integers) => self.integers(|integer| integers.append_value(integer)),
+                    Builder::Int8(integers) => self.integers(|integer| integers.append_value(integer)),
+                    items => self.list(|rest| rest.value(items)),
+                }?;
+                *length = length.checked_add(added).ok_or("a list is too long")?;
                 ends.push(*length);
                 nulls.append_non_null();
             }
@@ -80,8 +73,34 @@ impl Rest<'_> {
         Ok(())
     }
 
+    /// Reads a list, item by item; returns how many there are.
+    fn list(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), String>) -> Result<i32, String> {
+        self.skip(b"[")?;
+        if self.has(b']') {
+            return Ok(0);
+        }
+        let mut count: i32 = 0;
+        loop {
+            item(self)?;
+            count = count.checked_add(1).ok_or("a list is too long")?;
+            if !self.has(b',') {
+                break;
+            }
+        }
+        self.skip(b"]")?;
+        Ok(count)
+    }
+
+    /// Reads a list of integers; returns how many there are. What to do with an item is decided once for all of them.
+    fn integers<T: TryFrom<i64>>(&mut self, mut add: impl FnMut(T)) -> Result<i32, String> {
+        self.list(|rest| {
+            add(rest.integer().ok_or_else(|| rest.unexpected("an integer of the column's size"))?);
+            Ok(())
+        })
+    }
+
     /// Reads an integer of up to 18 digits, which cannot overflow.
-    fn integer<T: TryFrom<i64>>(&mut self) -> Result<T, String> {
+    fn integer<T: TryFrom<i64>>(&mut self) -> Option<T> {
         let is_negative = self.has(b'-');
         let (first, mut value) = (self.at, 0_i64);
         while let Some(digit @ b'0'..=b'9') = self.line.get(self.at) {
@@ -89,9 +108,8 @@ impl Rest<'_> {
             self.at += 1;
         }
         match self.at - first {
-            1..=18 => T::try_from(if is_negative { -value } else { value })
-                .map_err(|_| self.unexpected("an integer of the column's size")),
-            _ => Err(self.unexpected("an integer")),
+            1..=18 => T::try_from(if is_negative { -value } else { value }).ok(),
+            _ => None,
         }
     }
 

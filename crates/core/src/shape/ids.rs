@@ -4,7 +4,7 @@ use super::Unfit;
 use crate::encoded::{EncodedSample, Sequence, WEIGHTED};
 
 /// What PyTorch's cross entropy leaves out: `ignore_index`.
-const NOT_TRAINED: &str = "-100";
+const NOT_TRAINED: &[u8] = b"-100";
 
 /// What a shape without a mask has no place for: its trainer would train on them.
 pub const UNTRAINED: Unfit = Unfit("tokens that are not trained on");
@@ -30,13 +30,7 @@ pub(super) fn sequence(sample: &EncodedSample) -> Result<&Sequence, Unfit> {
 
 /// Appends a list of numbers under a name.
 pub(super) fn column<'n>(name: &str, numbers: impl Iterator<Item = &'n u32>, out: &mut Vec<u8>) {
-    let mut buffer = itoa::Buffer::new();
-    begin(name, out);
-    for number in numbers {
-        out.extend_from_slice(buffer.format(*number).as_bytes());
-        out.push(b',');
-    }
-    end(out);
+    list(name, numbers.copied().map(Some), out);
 }
 
 /// Appends a list of ones under a name.
@@ -48,13 +42,41 @@ pub(super) fn ones(name: &str, count: usize, out: &mut Vec<u8>) {
 
 /// Appends labels: the id, or -100 for what is not trained on.
 pub(super) fn labels(labels: impl Iterator<Item = Option<u32>>, out: &mut Vec<u8>) {
-    let mut buffer = itoa::Buffer::new();
-    begin("labels", out);
-    for label in labels {
-        let label = label.map_or(NOT_TRAINED, |id| buffer.format(id));
-        out.extend_from_slice(label.as_bytes());
-        out.push(b',');
+    list("labels", labels, out);
+}
+
+/// Appends a list of numbers under a name, with -100 where there is none.
+///
+/// Half a row's time went into appending numbers one by one: each is a call that moves five bytes. So they are gathered first.
+fn list(name: &str, numbers: impl Iterator<Item = Option<u32>>, out: &mut Vec<u8>) {
+    /// The bytes that a number takes at most, with its comma.
+    const LONGEST: usize = 11;
+    let (mut gathered, mut at) = ([0; 256 * LONGEST], 0);
+    begin(name, out);
+    for number in numbers {
+        if at + LONGEST > gathered.len() {
+            out.extend_from_slice(&gathered[..at]);
+            at = 0;
+        }
+        match number {
+            Some(number) => {
+                let mut left = number;
+                let comma = at + left.checked_ilog10().unwrap_or(0) as usize + 1;
+                for place in gathered[at..comma].iter_mut().rev() {
+                    *place = b'0' + (left % 10) as u8;
+                    left /= 10;
+                }
+                at = comma;
+            }
+            None => {
+                gathered[at..at + NOT_TRAINED.len()].copy_from_slice(NOT_TRAINED);
+                at += NOT_TRAINED.len();
+            }
+        }
+        gathered[at] = b',';
+        at += 1;
     }
+    out.extend_from_slice(&gathered[..at]);
     end(out);
 }
 
@@ -68,4 +90,18 @@ fn end(out: &mut Vec<u8>) {
         out.pop();
     }
     out.push(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_json_has_them() {
+        let edges = (0..10).flat_map(|power| [10_u32.pow(power) - 1, 10_u32.pow(power)]);
+        let numbers: Vec<u32> = edges.chain([u32::MAX]).cycle().take(2000).collect();
+        let mut out = Vec::new();
+        column("n", numbers.iter(), &mut out);
+        assert_eq!(out, format!("\"n\":{}", serde_json::to_string(&numbers).unwrap()).into_bytes());
+    }
 }

@@ -1,6 +1,6 @@
 //! `tokenizer.json`, read by the crate `tokenizers`.
 
-use std::fmt;
+use std::{fmt, panic, thread};
 
 use tokenizers::pipeline::{EncodeOptions, Override, PipelineToken, PipelineTokenizer};
 
@@ -21,10 +21,13 @@ impl TokenizerFile {
     /// # Errors
     /// If it is not valid, or names a component that is not compiled in: models other than BPE.
     pub fn read(json: &str) -> Result<Self, TokenizerError> {
-        let vocabulary = Vocabulary::read(json)?;
-        let unsupported = |error: &dyn fmt::Display| TokenizerError::Unsupported(error.to_string());
-        let canonical = tokenizers::canonicalize_str(json).map_err(|error| unsupported(&error))?;
-        let pipeline = tokenizers::from_json(&canonical).map_err(|error| unsupported(&error))?;
+        let (vocabulary, pipeline) = thread::scope(|scope| {
+            // Nothing else of a build can go on meanwhile, so both are read at once.
+            let vocabulary = scope.spawn(|| Vocabulary::read(json));
+            let pipeline = pipeline(json);
+            (vocabulary.join().unwrap_or_else(|panic| panic::resume_unwind(panic)), pipeline)
+        });
+        let (vocabulary, pipeline) = (vocabulary?, pipeline?);
         let options = EncodeOptions {
             add_special_tokens: false,
             encode_special_tokens: false,
@@ -33,6 +36,12 @@ impl TokenizerFile {
         };
         Ok(Self { pipeline, vocabulary, options })
     }
+}
+
+fn pipeline(json: &str) -> Result<PipelineTokenizer, TokenizerError> {
+    let unsupported = |error: &dyn fmt::Display| TokenizerError::Unsupported(error.to_string());
+    let canonical = tokenizers::canonicalize_str(json).map_err(|error| unsupported(&error))?;
+    tokenizers::from_json(&canonical).map_err(|error| unsupported(&error))
 }
 
 impl Tokenizer for TokenizerFile {

@@ -16,8 +16,11 @@ pub struct Vocabulary {
     ends: Vec<u32>,
     missing: Vec<u32>,
     added: Vec<AddedToken>,
-    /// By id, the place in `added` and one more; 0 for others. As long as the highest id among added tokens asks for.
     added_by_id: HashMap<u32, usize>,
+    /// A bit for each id: whether it is an added token. Every token of every text is looked up here, and few are.
+    is_added: Vec<u64>,
+    /// For each byte, the places in `added` of the control tokens whose texts begin with it, by id.
+    special_by_first: Vec<Vec<usize>>,
     pub(super) spelling: Spelling,
     pub(super) normal_form: NormalForm,
 }
@@ -131,6 +134,18 @@ impl Vocabulary {
             vocabulary.ends.push(end.saturating_add(token.len() as u32));
         }
         vocabulary.added_by_id = added.iter().enumerate().map(|(place, token)| (token.id, place)).collect();
+        vocabulary.is_added = vec![0; vocabulary.size().div_ceil(64)];
+        for token in &added {
+            vocabulary.is_added[token.id as usize / 64] |= 1 << (token.id % 64);
+        }
+        vocabulary.special_by_first = vec![Vec::new(); 256];
+        let mut special: Vec<usize> = (0..added.len()).filter(|place| added[*place].is_special).collect();
+        special.sort_by_key(|place| added[*place].id);
+        for place in special {
+            if let Some(first) = added[place].text.bytes().next() {
+                vocabulary.special_by_first[usize::from(first)].push(place);
+            }
+        }
         vocabulary.added = added;
         Ok(vocabulary)
     }
@@ -162,16 +177,28 @@ impl Vocabulary {
 
     /// Returns the added token of an id.
     pub fn added_token(&self, id: u32) -> Option<&AddedToken> {
+        let bits = *self.is_added.get(id as usize / 64)?;
+        if bits >> (id % 64) & 1 == 0 {
+            return None;
+        }
         self.added_by_id.get(&id).map(|place| &self.added[*place])
     }
 
     /// Returns the control tokens that stand in a text, such as the content of a message: it would be read as control tokens.
     /// Each is named once, in the order in which they first appear.
     pub fn special_in(&self, text: &str) -> Vec<&AddedToken> {
-        let tokens = self.special().filter(|token| !token.text.is_empty());
-        let mut found: Vec<_> = tokens.filter_map(|token| Some((text.find(&token.text)?, token))).collect();
-        found.sort_by_key(|(at, token)| (*at, token.id));
-        found.into_iter().map(|(_, token)| token).collect()
+        let mut found: Vec<&AddedToken> = Vec::new();
+        // Some models have hundreds of them, and few texts have what they begin with: each is looked for there alone.
+        for (at, first) in text.bytes().enumerate() {
+            let Some(places) = self.special_by_first.get(usize::from(first)) else { continue };
+            for token in places.iter().map(|place| &self.added[*place]) {
+                let is_here = text.as_bytes()[at..].starts_with(token.text.as_bytes());
+                if is_here && !found.iter().any(|known| known.id == token.id) {
+                    found.push(token);
+                }
+            }
+        }
+        found
     }
 }
 
@@ -263,7 +290,32 @@ mod tests {
         let bytes: Vec<Option<&[u8]>> = (0..7).map(|id| vocabulary.bytes(id)).collect();
         assert_eq!(bytes, [Some(&b" a"[..]), Some(b"\xc3"), None, Some("<é>".as_bytes()), None, Some(b"x"), None]);
         assert_eq!(vocabulary.special_in("a <é> b <é>").len(), 1);
+        let added: Vec<Option<u32>> = (0..200).map(|id| vocabulary.added_token(id).map(|token| token.id)).collect();
+        assert_eq!(added.iter().flatten().collect::<Vec<_>>(), [&3]);
         assert_eq!(vocabulary.size(), 6);
+    }
+
+    #[test]
+    fn control_tokens_are_found_in_the_order_in_which_they_stand() {
+        let added = |id: u32, text: &str, special: bool| {
+            format!(r#"{{"id": {id}, "content": "{text}", "special": {special}}}"#)
+        };
+        let added = [
+            added(9, "<|a", true),
+            added(4, "<|", true),
+            added(5, "é", true),
+            added(6, "b", false),
+            added(130, "|a", true),
+        ];
+        let file = format!(r#"{{"model": {{"vocab": {{"x": 0}}}}, "added_tokens": [{}]}}"#, added.join(","));
+        let vocabulary = Vocabulary::read(&file).expect("it is valid");
+        for (text, ids) in
+            [("b <|a> <| é", &[4, 9, 130, 5][..]), ("é|a<|", &[5, 130, 4]), ("< | \u{e0}b", &[]), ("", &[])]
+        {
+            let found: Vec<u32> = vocabulary.special_in(text).iter().map(|token| token.id).collect();
+            assert_eq!(found, ids, "{text}");
+        }
+        assert!(Vocabulary::default().special_in("<|").is_empty());
     }
 
     #[test]
