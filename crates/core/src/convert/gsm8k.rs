@@ -96,7 +96,7 @@ const SPELLINGS: Spellings = Spellings {
 };
 
 /// The number after the last `####`, without its commas.
-fn final_answer(answer: &str) -> Result<Cow<'_, str>, Reject> {
+pub(super) fn final_answer(answer: &str) -> Result<Cow<'_, str>, Reject> {
     let Some((_, last)) = answer.rsplit_once("####") else {
         return Err(Reject::new(Reason::NoFinalAnswer, "no `####`"));
     };

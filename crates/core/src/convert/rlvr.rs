@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::{
-    Converter, Doubt, Options,
+    Converter, Doubt, OptionSpec, Options,
+    gsm8k::final_answer,
     shared::{
         beside::{SYSTEM, TOOLS},
         checks::{CHECKS, keep_checks},
@@ -51,6 +52,12 @@ const SPELLINGS: Spellings = Spellings {
     needs: &[&[Slot::Messages], &[Slot::User]],
 };
 
+const FINAL: OptionSpec = OptionSpec {
+    name: "answer",
+    values: &["whole", "final"],
+    help: "the whole answer, or the number after its last `####` without thousands commas, as scorers of GSM8K compare it",
+};
+
 /// The rewards that hold the answer.
 const REWARDS: [&str; 2] = ["reward_model", "reward_spec"];
 
@@ -83,6 +90,10 @@ impl Converter for Rlvr {
         SPELLINGS.doubt(survey)
     }
 
+    fn options(&self) -> &'static [OptionSpec] {
+        &[FINAL]
+    }
+
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
         let mut sample = SPELLINGS.fill(row, options)?.sample(self.kind())?;
         let of_reward = || REWARDS.iter().find_map(|name| Some((*name, Cow::Owned(ruled(row, name)?))));
@@ -91,6 +102,10 @@ impl Converter for Rlvr {
         {
             row.get(name);
             sample.answer = Some(answer);
+        }
+        if options.get(FINAL.name).is_some_and(|value| value == "final") {
+            let last = |answer: Cow<'_, str>| final_answer(&answer).map(|last| Cow::Owned(last.into_owned()));
+            sample.answer = sample.answer.map(last).transpose()?;
         }
         keep_checks(&mut sample, row, SPELLINGS.spelled(Slot::Answer))?;
         Ok(sample.into())
@@ -124,4 +139,26 @@ fn ruled(row: &RawRow<'_>, column: &str) -> Option<String> {
 fn has_check(columns: &[&str]) -> bool {
     let answers = SPELLINGS.spelled(Slot::Answer);
     columns.iter().any(|column| answers.iter().chain(CHECKS).any(|name| column.eq_ignore_ascii_case(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{row::Reason, sample::Samples};
+
+    #[test]
+    fn the_final_answer_is_what_scorers_compare() {
+        let converted = |answer: &'static str, how: &str| {
+            let fields = [("question", "How many?"), ("answer", answer)];
+            let row = RawRow::new(fields.map(|(name, text)| (name.into(), Value::String(text.into()))).into());
+            let options = Options::from([("answer".to_owned(), how.to_owned())]);
+            let made = Rlvr.convert(&row, &options).map_err(|reject| reject.reason)?;
+            let Samples::One(sample) = made.samples else { panic!("one sample") };
+            Ok(sample.answer.map(Cow::into_owned))
+        };
+        let answer = "30 * 40 = <<30*40=1200>>1,200\n#### 1,200";
+        assert_eq!(converted(answer, "final"), Ok(Some("1200".to_owned())));
+        assert_eq!(converted(answer, "whole"), Ok(Some(answer.to_owned())));
+        assert_eq!(converted("1200", "final"), Err(Reason::NoFinalAnswer));
+    }
 }
