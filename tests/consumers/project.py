@@ -19,6 +19,7 @@ SHAPES = {
     "preference": ["native", "trl", "trl-implicit-prompt", "openai", "axolotl", "llama-factory", "swift", "openrlhf", "nemo-rl"],
     "labelled": ["native", "trl", "llama-factory", "swift"],
     "prompt": ["native", "trl", "openai", "swift", "openrlhf", "verl", "skyrl"],
+    "reward": ["verl", "skyrl"],
     "stepwise": ["native", "trl", "axolotl"],
     "text": ["native", "trl", "axolotl", "llama-factory", "swift"],
 }
@@ -61,6 +62,8 @@ def row(kind, case):
         made = {"prompt": messages(case["prompt"]), "completion": [message(case["answer"])], "label": case["label"]}
     elif kind == "prompt":
         made = {"prompt": messages(case["prompt"]), "answer": case["reference"]}
+    elif kind == "reward":
+        return {"prompt": messages(case["prompt"]), **case["own"]}
     elif kind == "stepwise":
         return {"prompt": case["question"], "completions": case["steps"], "labels": case["labels"]}
     else:
@@ -101,7 +104,7 @@ def main():
             # A recipe none of whose rows fit a shape is refused.
             if any(shape not in case.get("unfit", ()) for case in told["rows"])
         )
-        reader = ", converter: rlvr" if told["kind"] == "prompt" else ""
+        reader = {"prompt": ", converter: rlvr", "reward": ", converter: rlvr, keep: [agent_name, env_class]"}.get(told["kind"], "")
         (asked.folder / "config" / f"{stem}.yaml").write_text(
             f"metadata: {{ phase: {phase} }}\ndatasets:\n  - {{ name: own, source: data/{group}.jsonl{reader} }}\n"
             f"validation: {{ ratio: 0 }}\noutput:\n{outputs}",

@@ -53,7 +53,20 @@ def prompts(output):
     return same(got, expected, lambda value: datasets_number(value, container)) + note
 
 
-CHECKS = {"conversation": [conversations, last_answers], "prompt": [prompts]}
+def rewards(output):
+    files, _ = output.files()
+    made = PromptDataset([str(f) for f in files], words, 1 << 14, num_workers=1)
+    rows = {row["env_extras"]["data_source"]: row for row in made.collate_fn([made[i] for i in range(len(made))])}
+    for case in output.rows:
+        own, row = case["own"], rows[case["own"]["data_source"]]
+        assert row["env_class"] == own["env_class"], row["env_class"]
+        for name in ("reward_spec", "extra_info"):
+            assert row["env_extras"][name] == own[name], (name, row["env_extras"][name])
+    got = [words.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False) for row in rows.values()]
+    return same(got, [rendered(row["prompt"], (), "none", opened=True) for row in output.rows])
+
+
+CHECKS = {"conversation": [conversations, last_answers], "prompt": [prompts], "reward": [rewards]}
 if __name__ == "__main__":  # workers of some trainers import this file again
     report = Report("skyrl")
     for kind, output in report.outputs("skyrl", kinds=set(CHECKS)):

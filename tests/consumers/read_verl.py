@@ -44,7 +44,25 @@ def prompts(output):
     return same(got, expected)
 
 
-CHECKS = {"conversation": conversations, "prompt": prompts}
+def rewards(output):
+    plan = OmegaConf.create({"prompt_key": "prompt", "max_prompt_length": 1 << 14, "filter_overlong_prompts": True})
+    made = RLHFDataset(files(output), words, plan)
+    rows = {row["data_source"]: row for row in (made[i] for i in range(len(made)))}
+    collate_fn(list(rows.values()))
+    for case in output.rows:
+        own, row = case["own"], rows[case["own"]["data_source"]]
+        for name in ("ability", "agent_name", "reward_model"):
+            assert row[name] == own[name], (name, row[name], own[name])
+        extra = {"index": row["index"]} | own["extra_info"]
+        assert row["extra_info"] == extra, (row["extra_info"], extra)
+        assert isinstance(row["index"], type(own["extra_info"].get("index", 0))), row["index"]
+        for name in ("tools_kwargs", "interaction_kwargs"):
+            assert row[name] == own["extra_info"].get(name, {}), (name, row[name])
+    got = [words.apply_chat_template(row["raw_prompt"], add_generation_prompt=True, tokenize=False) for row in rows.values()]
+    return same(got, [rendered(row["prompt"], (), "none", opened=True) for row in output.rows])
+
+
+CHECKS = {"conversation": conversations, "prompt": prompts, "reward": rewards}
 if __name__ == "__main__":  # workers of some trainers import this file again
     report = Report("verl")
     for kind, output in report.outputs("verl", kinds=set(CHECKS)):

@@ -18,6 +18,7 @@ pub mod openai;
 pub mod openrlhf;
 pub mod prime_rl;
 mod read;
+mod reward;
 pub mod skyrl;
 pub mod skyrl_tokens;
 pub mod swift;

@@ -1,10 +1,11 @@
-//! Rows for SkyRL, written from the source of its data code (SkyRL 0.4.0, read and not run).
+//! Rows for SkyRL, written from what its data code was seen to read (SkyRL 0.4.0).
 
 use super::{
     Shape, Unfit, WrittenRow,
     chat::{Chat, quoted, wrapped_tools},
     facts::{Column, Facts, Type},
     read::{self, Fields},
+    reward::{Reward, own_or_source, put_own},
     write::Object,
 };
 use crate::{
@@ -15,11 +16,20 @@ use crate::{
 /// Writes `{"messages":[…],"tools":"…"}` for SFT, and for RL
 /// `{"data_source":"…","prompt":[…],"env_class":"…","reward_spec":{"method":"rule","ground_truth":"…"}}`.
 ///
-/// `data_source` and `env_class` are the name of the source: the environment is chosen by it.
+/// A row that has `data_source`, `env_class` or `reward_spec` as SkyRL reads them, keeps them. Without them, the first two are the name of
+/// the source: the environment is chosen by it.
 #[derive(Debug)]
 pub struct SkyRl;
 
-const RESERVED: &[&str] = &["messages", "tools", "system", "data_source", "prompt", "env_class", "reward_spec"];
+const REWARD: Reward = Reward { column: "reward_spec", how: "method" };
+
+fn reserved(kind: SampleKind) -> &'static [&'static str] {
+    if kind == SampleKind::Conversation {
+        &["messages", "tools", "system"]
+    } else {
+        &["data_source", "prompt", "env_class", "reward_spec", "tools"]
+    }
+}
 
 /// It parses arguments that are text.
 const CHAT: Chat = Chat { late_system: false, ..Chat::USUAL };
@@ -30,7 +40,7 @@ impl Shape for SkyRl {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kinds(&self) -> &'static [SampleKind] {
@@ -47,16 +57,15 @@ impl Shape for SkyRl {
 
     fn columns(&self, kind: SampleKind, facts: &Facts) -> Vec<Column> {
         let (is_chat, has) = (kind == SampleKind::Conversation, |features| facts.some.has(features));
-        let reward = Type::Struct(vec![("method", Type::Text), ("ground_truth", Type::Text)]);
         facts.with_kept(
-            RESERVED,
+            reserved(kind),
             [
                 (is_chat, "messages", facts.messages()),
                 (is_chat && has(Features::TOOLS), "tools", Type::Text),
                 (!is_chat, "data_source", Type::Text),
                 (!is_chat, "prompt", facts.messages()),
                 (!is_chat, "env_class", Type::Text),
-                (!is_chat, "reward_spec", reward),
+                (!is_chat, REWARD.column, REWARD.of(facts)),
             ],
         )
     }
@@ -73,6 +82,7 @@ impl Shape for SkyRl {
         }
         let tools = wrapped_tools(sample.tools.as_ref())?;
         let mut row = Object::begin(out);
+        let mut written: Vec<&str> = Vec::new();
         match &sample.body {
             Body::Conversation { messages } => {
                 // It cuts results of tools at the end, and leaves out what does not end with an answer.
@@ -85,24 +95,18 @@ impl Shape for SkyRl {
                 }
             }
             Body::Prompt { messages } => {
-                let Some(answer) = sample.answer else { return Err(Unfit("a prompt without an answer")) };
                 if tools.is_some() {
                     return Err(Unfit("tools of a prompt"));
                 }
-                row.string("data_source", Some(source));
+                written.extend(own_or_source("data_source", sample, source, &mut row));
                 row.with("prompt", |out| CHAT.messages(messages, out))?;
-                row.string("env_class", Some(source));
-                row.with("reward_spec", |out| {
-                    let mut reward = Object::begin(out);
-                    reward.named("method", b"\"rule\"");
-                    reward.string("ground_truth", Some(answer));
-                    reward.end();
-                    Ok::<_, Unfit>(())
-                })?;
+                written.extend(own_or_source("env_class", sample, source, &mut row));
+                REWARD.write(sample, &mut row)?;
+                written.push(REWARD.column);
             }
             _ => return Err(Unfit("samples of this kind")),
         }
-        row.kept(sample, source, facts, RESERVED)?;
+        row.kept_but(&written, sample, source, facts, reserved(sample.kind()))?;
         row.end();
         Ok(())
     }
@@ -114,12 +118,13 @@ impl Shape for SkyRl {
             return fields.typed_row(Body::Conversation { messages });
         }
         let messages = read::messages(&fields.take("prompt")?)?;
-        let answer = Fields::nested(&fields.take("reward_spec")?)?.text("ground_truth");
-        for own in ["data_source", "env_class"] {
-            fields.take(own)?;
+        let reward = fields.take(REWARD.column)?;
+        let own = ["data_source", "env_class"].map(|name| (name, fields.take(name)));
+        let WrittenRow { mut sample, source } = fields.typed_row(Body::Prompt { messages })?;
+        for (name, value) in own {
+            put_own(name, &value?, source.as_deref(), &mut sample)?;
         }
-        let mut row = fields.typed_row(Body::Prompt { messages })?;
-        row.sample.answer = answer;
-        Some(row)
+        REWARD.read(&reward, &mut sample)?;
+        Some(WrittenRow { sample, source })
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::sample::{
-    self, Body, Makeup, Message, Role, SampleIndex,
+    self, Body, Json, Makeup, Message, Role, SampleIndex,
     tests::{plain, sample, stored},
 };
 
@@ -98,15 +98,91 @@ fn what_leaves_words_out_of_the_loss_is_never_left_to_a_trainer_that_does_not_re
 }
 
 #[test]
-fn rows_of_verl_keep_what_chooses_their_scorer() {
-    let row = r#"{"data_source":"openai/gsm8k","prompt":[{"role":"user","content":"q"}],"ability":"math","reward_model":{"style":"rule","ground_truth":"3"},"extra_info":{"index":1},"source":"d"}"#;
-    let sample = verl::Verl.read(row).unwrap().sample;
-    let written = row_of(&verl::Verl, &sample, "d").unwrap();
-    for kept in [r#""data_source":"openai/gsm8k""#, r#""ability":"math""#] {
-        assert!(written.contains(kept) && written.matches("ability").count() == 1, "{written}");
+fn prompts_keep_what_their_own_row_says_of_its_reward() {
+    let prompt = r#""prompt":[{"role":"user","content":"q"}]"#;
+    let written = |shape: &dyn Shape, row: &str| {
+        let sample = shape.read(row).unwrap_or_else(|| panic!("{row}")).sample;
+        row_of(shape, &sample, "d")
+    };
+    let verl = |own: &str| format!(r#"{{"data_source":"openai/gsm8k",{prompt},"ability":"math",{own},"source":"d"}}"#);
+    let ruled = r#""reward_model":{"style":"rule","ground_truth":"3"}"#;
+    let tools = r#"{"search":{"create_kwargs":{"ground_truth":["3"]}}}"#;
+    for own in [
+        format!(r#"{ruled},"extra_info":{{"index":"a-b","split":"train"}}"#),
+        format!(r#"{ruled},"extra_info":{{"index":1}}"#),
+        format!(
+            r#"{ruled},"extra_info":{{"need_tools_kwargs":true,"tools_kwargs":{tools},"index":7}},"agent_name":"tool_agent""#
+        ),
+        r#""reward_model":{"ground_truth":{"target":["3"]},"style":"rule"},"extra_info":{"index":1}"#.to_owned(),
+        r#""reward_model":{"ground_truth":"3","style":"rule-lighteval/MATH_v2"},"extra_info":{"index":1}"#.to_owned(),
+    ] {
+        let row = verl(&own);
+        assert_eq!(written(&verl::Verl, &row).as_ref(), Ok(&row));
     }
-    let other = row.replace(r#""openai/gsm8k""#, r#""d""#).replace(r#""math""#, r#""d""#);
-    assert!(verl::Verl.read(&other).unwrap().sample.columns.is_empty(), "the name of the source is none of the row's");
+    // An index is added where there is none, and is none of the row's own where nothing else is there.
+    let added = written(&verl::Verl, &verl(&format!(r#"{ruled},"extra_info":{{"split":"train"}}"#))).unwrap();
+    assert!(added.contains(r#""extra_info":{"split":"train","index":"#), "{added}");
+    let bare = verl(&format!(r#"{ruled},"extra_info":{{}}"#));
+    let bare = row_of(&verl::Verl, &verl::Verl.read(&bare).unwrap().sample, "d").unwrap();
+    assert_eq!(verl::Verl.read(&bare).unwrap().sample.columns.len(), 2, "the scorer and the ability: {bare}");
+    // The names of the source are none of the row's own.
+    let bare = bare.replace(r#""openai/gsm8k""#, r#""d""#).replace(r#""math""#, r#""d""#);
+    let bare = row_of(&verl::Verl, &verl::Verl.read(&bare).unwrap().sample, "d").unwrap();
+    for own in ["data_source", "ability"] {
+        let columns = verl::Verl.read(&bare).unwrap().sample.columns;
+        assert!(columns.iter().all(|(name, _)| name != own), "{columns:?}");
+    }
+
+    let skyrl = |own: &str| format!(r#"{{"data_source":"s",{prompt},"env_class":"search",{own},"source":"d"}}"#);
+    for own in [
+        r#""reward_spec":{"method":"rule","ground_truth":"3"},"extra_info":{"index":1}"#,
+        r#""reward_spec":{"method":"rule","ground_truth":{"target":["3"]}}"#,
+        r#""reward_spec":{"ground_truth":3,"method":"model"}"#,
+    ] {
+        let row = skyrl(own);
+        assert_eq!(written(&skyrl::SkyRl, &row).as_ref(), Ok(&row));
+    }
+}
+
+#[test]
+fn a_prompt_whose_trainer_would_be_misled_does_not_fit() {
+    let fit = |shape: &dyn Shape, answer: Option<&'static str>, columns: &[(&'static str, &str)]| {
+        let mut sample = Sample::prompt(vec![Message::new(Role::User, "q")]);
+        sample.answer = answer.map(Into::into);
+        sample.columns = columns.iter().map(|(name, json)| ((*name).into(), Json::new(json).unwrap())).collect();
+        row_of(shape, &sample, SOURCE).map(drop)
+    };
+    for (shape, reward) in [(&verl::Verl as &dyn Shape, "reward_model"), (&skyrl::SkyRl, "reward_spec")] {
+        for (answer, own, fits) in [
+            (Some("3"), None, true),
+            (None, None, false),
+            (None, Some(r#"{"ground_truth":[3]}"#), true),
+            (Some("3"), Some(r#"{"ground_truth":"3"}"#), true),
+            (Some("3"), Some(r#"{"ground_truth":"4"}"#), false),
+            (None, Some(r#"{"ground_truth":null}"#), false),
+            (Some("3"), Some("\"rule\""), false),
+            (Some("3"), Some("null"), true),
+            (None, Some(r#"{"ground_truth":1e999}"#), false),
+        ] {
+            let columns: Vec<(&str, &str)> = own.map(|own| (reward, own)).into_iter().collect();
+            assert_eq!(fit(shape, answer, &columns).is_ok(), fits, "{}: {answer:?} {own:?}", shape.name());
+        }
+    }
+    for (name, value, fits) in [
+        ("extra_info", r#"{"split":"train"}"#, true),
+        ("extra_info", "null", true),
+        ("extra_info", r#""{}""#, false),
+        ("extra_info", r#"{"n":99999999999999999999}"#, false),
+        ("agent_name", r#""tool_agent""#, true),
+        ("agent_name", "null", false),
+        ("agent_name", "1", false),
+        // Its dataset takes these out of `extra_info` alone, over what stands there.
+        ("tools_kwargs", "{}", false),
+        ("interaction_kwargs", "{}", false),
+        ("level", "3", true),
+    ] {
+        assert_eq!(fit(&verl::Verl, Some("3"), &[(name, value)]).is_ok(), fits, "{name}: {value}");
+    }
 }
 
 #[test]
