@@ -21,8 +21,8 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 # Workers that a trainer starts share the folder.
-SCRATCH = os.environ.get("DATAC_CONSUMERS_SCRATCH") or tempfile.mkdtemp(prefix="datac-consumers-")
-os.environ["DATAC_CONSUMERS_SCRATCH"] = os.environ["HF_HOME"] = SCRATCH
+SCRATCH = os.environ.get("CONSUMERS_SCRATCH") or tempfile.mkdtemp(prefix="datac-consumers-")
+os.environ["CONSUMERS_SCRATCH"] = os.environ["HF_HOME"] = SCRATCH
 os.environ["HF_DATASETS_CACHE"] = SCRATCH + "/datasets"
 
 MARK_OPEN, MARK_CLOSE = "\u27e6", "\u27e7"
