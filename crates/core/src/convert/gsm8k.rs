@@ -6,6 +6,7 @@ use super::{
     Converter, OptionSpec, Options,
     shared::{
         beside::{SYSTEM, TOOLS},
+        final_answer::final_answer,
         is_blank,
         spelling::{INPUT, REASONING, Spellings},
     },
@@ -94,30 +95,6 @@ const SPELLINGS: Spellings = Spellings {
     ],
     needs: &[&[Slot::User, Slot::Assistant]],
 };
-
-/// The number after the last `####`, without its commas.
-pub(super) fn final_answer(answer: &str) -> Result<Cow<'_, str>, Reject> {
-    let Some((_, last)) = answer.rsplit_once("####") else {
-        return Err(Reject::new(Reason::NoFinalAnswer, "no `####`"));
-    };
-    let last = last.trim();
-    if !is_number(last) {
-        return Err(Reject::new(Reason::NoFinalAnswer, "what follows `####` is not a number"));
-    }
-    Ok(if last.contains(',') { Cow::Owned(last.replace(',', "")) } else { Cow::Borrowed(last) })
-}
-
-/// Whether a text is `-?[\d,]+(\.\d+)?` and its integer part begins with a digit.
-fn is_number(text: &str) -> bool {
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
-    let (integer, decimals) = match unsigned.split_once('.') {
-        Some((integer, decimals)) => (integer, Some(decimals)),
-        None => (unsigned, None),
-    };
-    integer.starts_with(|c: char| c.is_ascii_digit())
-        && integer.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
-        && decimals.is_none_or(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
-}
 
 /// The answer without its `<<…=…>>`; the words around them, which often repeat the value, stay.
 ///

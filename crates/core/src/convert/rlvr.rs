@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use super::{
     Converter, Doubt, OptionSpec, Options,
-    gsm8k::final_answer,
     shared::{
         beside::{SYSTEM, TOOLS},
         checks::{CHECKS, keep_checks},
+        final_answer::final_answer,
         spelling::{INPUT, Spellings},
     },
 };
@@ -67,7 +67,7 @@ impl Converter for Rlvr {
     }
 
     fn version(&self) -> u32 {
-        7
+        8
     }
 
     fn kind(&self) -> SampleKind {

@@ -4,6 +4,7 @@ pub(super) mod beside;
 pub(super) mod chat;
 pub(super) mod checks;
 pub(super) mod filled;
+pub(super) mod final_answer;
 pub(super) mod instruction;
 pub(super) mod keep;
 pub(super) mod pair;
