@@ -19,10 +19,11 @@ SHAPES = {
     "preference": ["native", "trl", "trl-implicit-prompt", "openai", "axolotl", "llama-factory", "swift", "openrlhf", "nemo-rl"],
     "labelled": ["native", "trl", "llama-factory", "swift"],
     "prompt": ["native", "trl", "openai", "swift", "openrlhf", "verl", "skyrl"],
-    "reward": ["verl", "skyrl"],
     "stepwise": ["native", "trl", "axolotl"],
     "text": ["native", "trl", "axolotl", "llama-factory", "swift"],
 }
+# Rows as their trainers have them, of which nothing can be made for others.
+OWN = {"reward": ["verl", "skyrl"]}
 # What a shape can be written as, its own first.
 ALL = ["parquet", "jsonl", "jsonl.zst", "arrow"]
 CONTAINERS = {
@@ -100,7 +101,7 @@ def main():
         (asked.folder / "data" / f"{group}.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
         outputs = "".join(
             f"  - {{ shape: {shape}, container: {container_of(shape, asked.container)}{more(shape)} }}\n"
-            for shape in SHAPES[told["kind"]]
+            for shape in (SHAPES | OWN)[told["kind"]]
             # A recipe none of whose rows fit a shape is refused.
             if any(shape not in case.get("unfit", ()) for case in told["rows"])
         )
