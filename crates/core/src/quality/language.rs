@@ -7,7 +7,7 @@ use whatlang::{Lang, Script};
 use super::{BoundSpec, Key, LanguageKeys, Score, Scorer, iso};
 
 /// Version of the scorer, to be raised when the same text gives another score, for instance when [`MODEL`] changes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Keeps texts in some languages.
 pub(super) struct Detector;
@@ -50,6 +50,43 @@ const MIN_LETTERS: usize = 10;
 
 /// Number of characters that are looked at.
 const MAX_CHARACTERS: usize = 4096;
+
+/// Words that are English and no common words of another language in Latin letters.
+const ENGLISH: [&str; 30] = [
+    "the",
+    "and",
+    "that",
+    "with",
+    "from",
+    "into",
+    "about",
+    "what",
+    "how",
+    "which",
+    "your",
+    "you",
+    "this",
+    "these",
+    "write",
+    "explain",
+    "rewrite",
+    "suggest",
+    "identify",
+    "translate",
+    "following",
+    "should",
+    "would",
+    "create",
+    "generate",
+    "each",
+    "some",
+    "between",
+    "their",
+    "people",
+];
+
+/// Number of letters above which the model is right by itself.
+const SHORT: usize = 200;
 
 /// A language as a two-letter code (ISO 639-1) with the certainty of it, or unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,11 +152,16 @@ static SCRIPTS: LazyLock<Vec<([u8; 2], u32)>> = LazyLock::new(|| {
 ///
 /// The language is unknown if the text has no letters, or fewer than 10 unless the script determines the language
 /// (Greek, Thai, …). Otherwise it is the most likely of 70 languages, with the certainty of the model, which is low
-/// for short texts and between similar languages. Codes are ISO 639-1: Mandarin is `zh`, Persian
+/// for short texts and between similar languages. A text of up to 200 letters that the model takes for another language in Latin
+/// letters is English if English words stand in it: with a certainty of 0.1 if it is one, and 0.5 if there are more. Codes are ISO 639-1: Mandarin is `zh`, Persian
 /// `fa`, Bokmål `nb`.
 pub fn language(text: &str) -> Language {
     let text = text.char_indices().nth(MAX_CHARACTERS).map_or(text, |(end, _)| &text[..end]);
     match whatlang::detect(text) {
+        Some(found) if found.script() == Script::Latin && !has_enough_letters(text) => Language::UNKNOWN,
+        Some(found) if found.script() == Script::Latin && found.lang() != Lang::Eng && english(text) > 0 => {
+            Language { code: *b"en", certainty: if english(text) > 1 { 50 } else { 10 } }
+        }
         Some(found) if is_settled_by(found.script()) || has_enough_letters(text) => {
             let certainty = if is_settled_by(found.script()) { 1.0 } else { found.confidence() };
             let certainty = (100.0 * certainty.clamp(0.0, 1.0)).round() as u8;
@@ -127,6 +169,16 @@ pub fn language(text: &str) -> Language {
         }
         _ => Language::UNKNOWN,
     }
+}
+
+/// Returns how many English words a short text has. The model goes by the frequency of three letters in a row, of which a short
+/// text has few: of 999 instructions in English it takes 96 for another language.
+fn english(text: &str) -> usize {
+    if text.chars().filter(|c| c.is_alphabetic()).nth(SHORT).is_some() {
+        return 0;
+    }
+    let words = text.split(|c: char| !c.is_alphanumeric());
+    words.filter(|word| ENGLISH.iter().any(|english| word.eq_ignore_ascii_case(english))).count()
 }
 
 /// Returns whether only one language uses a script. Japanese is distinguished from Mandarin by its kana.
@@ -227,13 +279,29 @@ mod tests {
 
     #[test]
     fn certainty_and_script_tell_short_texts_apart() {
-        let short = language("Write a haiku about rain.");
+        let short = language("Describe a memorable moment in your life.");
         assert!(short.certainty() < 0.2 && short.shares_script_with("en") && !short.shares_script_with("ru"));
         let russian = language("Почему небо голубое?");
         assert!(!russian.shares_script_with("en") && russian.shares_script_with("ru"));
         assert!(language("给搬到另一个城市的朋友写一封短信。").certainty() > 0.99);
         assert!(language("Schreibe einen kurzen Brief an eine Freundin, die umgezogen ist.").certainty() > 0.9);
         assert!(!Language::UNKNOWN.shares_script_with("en"));
+    }
+
+    #[test]
+    fn words_tell_that_a_short_text_is_english() {
+        for (text, expected, certainty) in [
+            ("Translate 'good morning' into Spanish.", "en", 0.5),
+            ("Write a poem about drug addictions.", "en", 0.5),
+            ("Describe a memorable moment in your life.", "en", 0.1),
+            ("Explică de ce cerul este albastru.", "ro", 1.0),
+            ("Schreibe einen kurzen Brief an eine Freundin, die umgezogen ist.", "de", 1.0),
+        ] {
+            let found = language(text);
+            assert_eq!((found.code(), found.certainty()), (Some(expected), certainty), "{text}");
+        }
+        let long = "Scrie o scrisoare scurtă unui prieten care s-a mutat în alt oraș, numit the end. ".repeat(4);
+        assert_eq!(language(&long).code(), Some("ro"), "the model knows long texts");
     }
 
     proptest! {
