@@ -2,7 +2,7 @@
 
 use std::{io::Write, process::Command};
 
-use crate::space::{Space, of, row};
+use crate::space::{Space, of, row, rows};
 
 /// A recipe of one source, described by the rest of its dataset entry.
 pub(crate) fn one(space: &Space, name: &str, source: &str) {
@@ -155,11 +155,17 @@ fn compressed_bytes_are_told_by_themselves() {
     let space = Space::new();
     space.write("data/plain.jsonl", gzip.finish().unwrap());
     space.write("data/CAPITALS.JSONL", AB);
+    // What downloads a file may unpack it and leave its name. It is cut into several chunks, which are read again.
+    space.write("data/unpacked.jsonl.gz", rows(0..6000, 80));
+    one(&space, "unpacked", "source: data/unpacked.jsonl.gz");
+    one(&space, "again", "source: data/unpacked.jsonl.gz, converter: qa");
     one(&space, "gzip", "source: data/plain.jsonl");
     one(&space, "capitals", "source: data/CAPITALS.JSONL");
     space.build();
     assert_eq!(answers(&space, "gzip"), ["a", "b"]);
     assert_eq!(answers(&space, "capitals"), ["a", "b"]);
+    assert_eq!((answers(&space, "unpacked").len(), answers(&space, "again").len()), (6000, 6000));
+    space.assert_settled();
 }
 
 #[test]
@@ -174,6 +180,9 @@ fn what_is_no_data_is_refused_by_name() {
         ("d.csv", b"instruction,output\ncaf\xe9,a\n", "iconv -f WINDOWS-1252"),
         ("g.csv", b"instruction,output\n\xc4\xe3\xba\xc3,\xca\xc0\xbd\xe7\n", "iconv -f ENCODING"),
         ("d.jsonl", b"PAR1\x15\x04", "format: parquet"),
+        ("d.parquet", b"", "d.parquet`: decode the file: it is empty"),
+        ("d.jsonl.gz", b"", "it is empty"),
+        ("d.jsonl.zst", b"", "it is empty"),
     ] {
         let space = Space::new();
         space.write(&format!("data/{name}"), bytes);

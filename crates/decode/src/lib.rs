@@ -75,6 +75,9 @@ pub enum DecodeError {
     /// A pointer of Git LFS in place of the file.
     #[error("decode the file: it is a Git LFS pointer, not the data")]
     LfsPointer,
+    /// A file without a byte, of a format in which even no rows take some.
+    #[error("decode the file: it is empty")]
+    Empty,
     /// A file of another format than the one it is read as.
     #[error("decode the file: it is {what}, but is read as {format}")]
     IsOther {
@@ -145,6 +148,7 @@ impl DecodeError {
     /// Returns what to do about a file that is called `path`.
     pub fn hint(&self, path: &str) -> Option<String> {
         Some(match self {
+            Self::Empty => "copy it again, or leave it out of the source".to_owned(),
             Self::LfsPointer => "run `git lfs pull` where the file comes from".to_owned(),
             Self::IsOther { write: Some(format), .. } => format!("write `format: {format}`"),
             Self::IsOther { write: None, .. } => "unpack it, or leave it out of the source".to_owned(),
@@ -155,7 +159,10 @@ impl DecodeError {
                 "find out which, such as GB18030, SHIFT_JIS, BIG5 or WINDOWS-1251, and convert it: `iconv -f ENCODING -t UTF-8 \
                  {path} > {path}.utf8`"
             ),
-            Self::SeveralLists { fields } => format!("say which holds the rows: `field: {}`", fields[0]),
+            Self::SeveralLists { fields } => {
+                let each: Vec<String> = fields.iter().map(|field| format!("`field: {field}`")).collect();
+                format!("say which holds the rows: {}", each.join(" or "))
+            }
             Self::Deeper { field } => format!("write `field: {field}`"),
             Self::Table { orient } => format!(
                 "write its rows, one a line: `pandas.read_json(\"{path}\", orient=\"{orient}\", dtype=False).to_json(\"{path}l\", \

@@ -32,7 +32,10 @@ pub(super) fn check(head: &[u8], format: RowFormat) -> Result<(), DecodeError> {
     if is_arrow && format != RowFormat::Arrow {
         return Err(DecodeError::IsOther { what: "an Arrow file", format: format.name(), write: Some("arrow") });
     }
-    if format == RowFormat::Parquet && !is_parquet && !head.is_empty() {
+    if is_columns(format) && head.is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    if format == RowFormat::Parquet && !is_parquet {
         let (what, write) = match head {
             _ if compression_of(head).is_some() => ("compressed as a whole", None),
             _ if is_text(head) => ("text", Some("jsonl")),
@@ -54,7 +57,8 @@ fn is_columns(format: RowFormat) -> bool {
     matches!(format, RowFormat::Parquet | RowFormat::Arrow)
 }
 
-fn is_text(head: &[u8]) -> bool {
+/// Whether bytes are text, as far as that can be told.
+pub(super) fn is_text(head: &[u8]) -> bool {
     !head.is_empty() && head.iter().all(|byte| *byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 

@@ -24,7 +24,8 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Opens a file at its beginning. Compressed bytes are decompressed whatever the file's name says.
+    /// Opens a file at its beginning. Compressed bytes are decompressed whatever the file's name says, and text is read as it is:
+    /// programs that download files may unpack them and leave the name.
     pub(super) fn open(input: Input, named: Compression) -> Result<Self, DecodeError> {
         let compression = Self::compression(&input, named)?;
         let raw: Box<dyn Read + Send> = match (compression, input) {
@@ -46,7 +47,14 @@ impl Stream {
     }
 
     fn compression(input: &Input, named: Compression) -> Result<Compression, DecodeError> {
-        Ok(sniff::compression_of(&input.head()?).unwrap_or(named))
+        let head = input.head()?;
+        if head.is_empty() && named != Compression::None {
+            return Err(DecodeError::Empty);
+        }
+        // Fewer bytes may be the beginning of a mark, which all compressed files have and some write in letters.
+        const MARK: usize = 8;
+        let plain = if head.len() >= MARK && sniff::is_text(&head) { Compression::None } else { named };
+        Ok(sniff::compression_of(&head).unwrap_or(plain))
     }
 
     /// Decompresses the bytes of `raw`.

@@ -555,7 +555,7 @@ pub(super) fn decode_failure(error: &DecodeError) -> Failure {
     let hint = error.hint(THE_FILE);
     let (kind, fault) = match error {
         DecodeError::LfsPointer => (FailureKind::Source, SourceFault::Unreadable),
-        DecodeError::Archive(_) => (FailureKind::Action, SourceFault::Unreadable),
+        DecodeError::Archive(_) | DecodeError::Empty => (FailureKind::Action, SourceFault::Unreadable),
         _ if hint.is_some() => (FailureKind::Config, SourceFault::Format),
         _ => (FailureKind::Action, SourceFault::Unreadable),
     };

@@ -74,5 +74,6 @@ fn refusal(sources: &[SelectedSource]) -> Option<Failure> {
         }
         None => return None,
     };
-    Some(Failure::plain(FailureKind::Policy, message).hint("check which files each side is read from"))
+    let hint = "check which files each side is read from; `overlap: keep` keeps rows whose prompts are in other sides";
+    Some(Failure::plain(FailureKind::Policy, message).hint(hint))
 }

@@ -45,7 +45,11 @@ impl<'a> Scope<'a> {
         let is_open = self.origin == Origin::Unsaid && self.splits.iter().all(|(_, files)| are_archives(files));
         let Some((_, files)) = self.splits.iter().find(|(name, _)| is_open || name == split) else {
             let names = list(self.splits.iter().map(|(name, _)| name.as_str()));
-            let reason = format!("no split `{split}` in {place}; available: {names}");
+            // `dev.jsonl` holds the split `validation`.
+            let called = KEYWORDS.iter().find(|(_, words)| words.contains(&split)).map(|(name, _)| *name);
+            let meant = called.filter(|called| self.splits.iter().any(|(name, _)| name == called));
+            let meant = meant.map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
+            let reason = format!("no split `{split}` in {place}; available: {names}{meant}");
             return Err(Lacking::new(SourceFault::NoSplit, split, reason));
         };
         let Some(loader) = loader_of(files) else {
