@@ -44,10 +44,39 @@ fn random_rows_stay_while_their_source_grows() {
     one("sample: { rows: 400, seed: 2 }");
     space.build();
     assert_ne!(lines(&space, "sft_one"), after);
-    // More than there are: all of them.
+    // More than there are: all of them, which is told.
     one("sample: { rows: 5000 }");
-    space.build();
+    let report = space.build();
     assert_eq!(lines(&space, "sft_one").len(), 3300);
+    let told = notes(&report, "sft/one", NoteKind::FewRows);
+    assert_eq!(told, ["`a` has only 3,300 rows, requested `sample: { rows: 5,000 }`"]);
+}
+
+#[test]
+fn texts_that_a_chat_template_wrote_are_told() {
+    let space = Space::new();
+    let rendered = "<|im_start|>user\\nq<|im_end|>\\n<|im_start|>assistant\\n";
+    space.write(
+        "data/a.jsonl",
+        format!("{{\"prompt\":\"{rendered}\",\"completion\":\"a\"}}\n{{\"prompt\":\"q\",\"completion\":\"b\"}}\n"),
+    );
+    space.write("data/t.jsonl", format!("{{\"text\":\"{rendered}\"}}\n"));
+    let one = |name: &str, phase: &str, source: &str, keys: &[&str]| {
+        let text = recipe(&[entry("a", source, 1.0, keys)], "validation: none\n");
+        space.write(&format!("config/{name}.yaml"), text.replace("phase: sft", &format!("phase: {phase}")));
+    };
+    one("sft/chat", "sft", "data/a.jsonl", &[]);
+    one("sft/left_out", "sft", "data/a.jsonl", &["rules: { rendered: reject }"]);
+    one("rl/ask", "rlaif", "data/a.jsonl", &["ignore: [completion]"]);
+    one("pt/raw", "pretrain", "data/t.jsonl", &[]);
+    let report = space.build();
+    let told = |name: &str| notes(&report, name, NoteKind::Rendered);
+    let marks = "1 text of `a` holds marks of a chat template, such as `<|im_start|>user`";
+    assert_eq!(told("sft/chat"), [format!("{marks}: a chat template would write them once more")]);
+    assert_eq!(told("rl/ask"), told("sft/chat"));
+    assert_eq!(told("pt/raw"), [format!("{marks}: they are trained on as they are")]);
+    assert_eq!(told("sft/left_out"), [""; 0]);
+    assert_eq!(space.text("dataset/sft_left_out_train.jsonl").lines().count(), 1);
 }
 
 #[test]

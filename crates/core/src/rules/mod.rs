@@ -11,6 +11,7 @@ mod empty_turns;
 mod invisible;
 mod late_system;
 mod no_user;
+pub mod rendered;
 mod trailing_user;
 mod whitespace;
 
@@ -24,12 +25,13 @@ use crate::{
 };
 
 /// Raised when a rule finds something else, or mends it otherwise.
-pub const RULES_VERSION: u32 = 3;
+pub const RULES_VERSION: u32 = 4;
 
 /// Every rule, in the order in which they are applied.
 pub static RULES: &[&Rule] = &[
     &whitespace::RULE,
     &invisible::RULE,
+    &rendered::RULE,
     &empty_turns::RULE,
     &late_system::RULE,
     &alternate::RULE,
@@ -51,8 +53,8 @@ pub struct Rule {
     pub reason: Reason,
     /// What rejects say.
     pub detail: &'static str,
-    /// What is done where a recipe says nothing: in conversations and labelled answers, or in preferences if the rule is about
-    /// sides; nothing is in all other samples.
+    /// What is done where a recipe says nothing: in conversations and labelled answers, in preferences if the rule is about sides,
+    /// in all samples if it is about what stands in their texts; nothing is in all others.
     pub default: Option<Mode>,
     /// What is looked for.
     pub check: Check,
@@ -70,6 +72,8 @@ pub enum Check {
     },
     /// Something about each text: returns the mended text where it is broken.
     Texts(fn(&str) -> Option<String>),
+    /// Something in each text that cannot be mended.
+    Found(fn(&str) -> bool),
     /// Something about the ranked answers of a preference, the best first: counts the places where it is broken.
     Sides(fn(&[Vec<Message<'_>>]) -> u32),
 }
@@ -124,7 +128,7 @@ impl Rule {
         match self.check {
             Check::Turns { mend, .. } => mend.is_some(),
             Check::Texts(_) => true,
-            Check::Sides(_) => false,
+            Check::Sides(_) | Check::Found(_) => false,
         }
     }
 }
@@ -139,6 +143,7 @@ pub fn apply(sample: &mut Sample<'_>, given: &BTreeMap<String, Mode>, broken: &m
     let kind = sample.kind();
     let has_defaults = |rule: &Rule| match rule.check {
         Check::Sides(_) => kind == SampleKind::Preference,
+        Check::Found(_) => true,
         Check::Turns { .. } | Check::Texts(_) => matches!(kind, SampleKind::Conversation | SampleKind::Labelled),
     };
     for rule in RULES {
@@ -175,6 +180,7 @@ fn places(rule: &Rule, sample: &mut Sample<'_>, mends: bool) -> u32 {
             }
             1
         }),
+        Check::Found(is_there) => texts(&mut sample.body, |text| u32::from(is_there(text))),
         Check::Turns { count, mend } => parts(&mut sample.body, |messages, part| {
             let places = count(messages, part);
             if let Some(mend) = mend.filter(|_| mends && places > 0) {

@@ -52,6 +52,40 @@ fn sides_that_differ_in_case_and_blanks_are_alike() {
 }
 
 #[test]
+fn texts_that_a_chat_template_wrote_are_found_in_samples_of_all_kinds() {
+    for (text, places) in [
+        ("<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", 1),
+        ("<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nq<|eot_id|>", 1),
+        ("<bos><start_of_turn>user\nq<end_of_turn>\n", 1),
+        ("<s>[INST] q [/INST]", 1),
+        ("<|user|>\nq</s>\n<|assistant|>\n", 1),
+        ("<｜User｜>q<｜Assistant｜>", 1),
+        ("What does `<|im_start|>` mean in ChatML?", 0),
+        ("a[INST] = 1", 0),
+        ("[/INST] before [INST]", 0),
+        ("if a < b: <div>|user|></div>", 0),
+        ("<", 0),
+    ] {
+        let turn = || vec![Message::new(Role::User, text)];
+        for mut sample in [
+            Sample::from(Body::Text { text: text.into() }),
+            Sample::prompt(turn()),
+            Sample::conversation(turn()),
+            Sample::from(Body::Preference { prompt: turn(), ranked: vec![vec![], vec![]] }),
+        ] {
+            let (before, mut broken) = (sample.clone(), Vec::new());
+            let rule = by_name(rendered::NAME).unwrap();
+            assert_eq!(self::places(rule, &mut sample, true), places, "{text}");
+            assert_eq!(sample, before, "nothing is mended");
+            if matches!(sample.kind(), SampleKind::Text | SampleKind::Prompt) {
+                apply(&mut sample, &BTreeMap::new(), &mut broken).unwrap();
+                assert_eq!(broken.iter().map(|broken| broken.places).sum::<u32>(), places, "it is found by default");
+            }
+        }
+    }
+}
+
+#[test]
 fn each_rule_finds_and_mends_its_faults() {
     for (rule, turns, mended, places) in [
         ("whitespace", &["u q ", "a\na"][..], &["uq", "aa"][..], 2),

@@ -10,6 +10,8 @@ use datac_core::{
     config::{Dataset, Program, Recipe, SplitMethod, Strategy, Take, Unit, did_you_mean},
     mix::Realised,
     outputs::{BySide, Side, Target, UNFIT},
+    rules::{self, Mode},
+    sample::SampleKind,
     survey::{SURVEYED, Survey},
 };
 
@@ -31,6 +33,10 @@ pub struct Note {
 pub enum NoteKind {
     /// `max_samples` took the top of a source.
     FirstRows,
+    /// `sample` asks for more rows than there are.
+    FewRows,
+    /// Texts are what a chat template writes.
+    Rendered,
     /// `total` was not met.
     Total,
     /// A source limits the mixture, and others leave rows out.
@@ -76,6 +82,8 @@ const LISTED: usize = 4;
 /// Returns what is to be said about a recipe that was built.
 pub(crate) fn notes(name: &str, recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
     let mut notes = first_rows(recipe, plan);
+    notes.extend(few_rows(recipe, plan));
+    notes.extend(rendered(recipe, plan));
     notes.extend(without_samples(recipe, plan));
     notes.extend(failed(name, recipe, plan));
     notes.extend(filters(name, recipe, plan));
@@ -204,6 +212,41 @@ fn first_rows(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
         notes.push(note(NoteKind::FirstRows, text, hint));
     }
     notes
+}
+
+/// Returns a note for each source that has fewer rows than `sample` asks for.
+fn few_rows(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
+    let note_of = |(dataset, source): (&Dataset, &SelectedSource)| {
+        let (Take::Sample(sampling), kept) = (dataset.take, source.selected.kept) else { return None };
+        let asked = grouped(sampling.rows);
+        let text =
+            format!("`{}` has only {} rows, requested `sample: {{ rows: {asked} }}`", dataset.name, grouped(kept));
+        // What leaves since it is in another source is named there.
+        (kept < sampling.rows && source.ungrouped.is_none()).then(|| note(NoteKind::FewRows, text, None))
+    };
+    recipe.datasets.iter().zip(plan.sources.iter()).filter_map(note_of).collect()
+}
+
+/// Returns a note for each source with texts that a chat template wrote.
+fn rendered(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
+    let note_of = |(dataset, source): (&Dataset, &SelectedSource)| {
+        let broken = source.chunks.iter().flat_map(|chunk| &chunk.converted.broken);
+        let of_rule = broken.filter(|broken| broken.rule == rules::rendered::NAME && broken.mode == Mode::Warn);
+        let count: u64 = of_rule.map(|broken| u64::from(broken.places)).sum();
+        let (texts, hold) = if count == 1 { ("text", "holds") } else { ("texts", "hold") };
+        let so = match recipe.metadata.kind {
+            SampleKind::Text => "they are trained on as they are",
+            _ => "a chat template would write them once more",
+        };
+        let text = format!(
+            "{} {texts} of `{}` {hold} marks of a chat template, such as `<|im_start|>user`: {so}",
+            grouped(count),
+            dataset.name
+        );
+        let hint = "`rules: { rendered: reject }` leaves such rows out".to_owned();
+        (count > 0).then(|| note(NoteKind::Rendered, text, hint))
+    };
+    recipe.datasets.iter().zip(plan.sources.iter()).filter_map(note_of).collect()
 }
 
 /// Returns a note for each filter whose function refuses rows.
