@@ -159,7 +159,7 @@ impl<'a> RawRow<'a> {
     }
 
     /// Returns the name, as the row spells it, of the first of these columns in which there is something, else of the first
-    /// that is not `null`: the one answer to "is the column there?". Case does not count, and the field not as used.
+    /// that is not `null`: the one answer to "is the column there?". The field does not count as used.
     pub fn column(&self, names: &[&str]) -> Option<&str> {
         let first = |is_there: fn(&Value<'_>) -> bool| {
             names.iter().find_map(|name| self.spelled(name, is_there)).map(|(field, _)| field)
@@ -167,11 +167,10 @@ impl<'a> RawRow<'a> {
         first(|value| !value.is_nothing()).or_else(|| first(|value| *value != Value::Null))
     }
 
-    /// Returns the first field of this name, whatever its case, of whose value `is_there` holds. The field does not count as
-    /// used.
+    /// Returns the first field that is [called](is_called) so, of whose value `is_there` holds. The field does not count as used.
     pub fn spelled(&self, name: &str, is_there: impl Fn(&Value<'a>) -> bool) -> Option<(&str, &Value<'a>)> {
         let mut fields = self.fields.iter();
-        let found = fields.find(|(field, value)| field.eq_ignore_ascii_case(name) && is_there(value));
+        let found = fields.find(|(field, value)| is_called(field, name) && is_there(value));
         found.map(|(field, value)| (&**field, value))
     }
 
@@ -205,7 +204,7 @@ impl<'a> RawRow<'a> {
     }
 
     /// The text of a field that must be there and must be a string.
-    pub fn text(&self, name: &'static str) -> Result<&str, Reject> {
+    pub fn text(&self, name: &str) -> Result<&str, Reject> {
         match self.get(name) {
             Some(Value::String(text)) => Ok(text),
             None | Some(Value::Null) => Err(Reject::new(Reason::MissingField, format!("no `{name}`"))),
@@ -220,6 +219,17 @@ impl<'a> RawRow<'a> {
             Some(_) => self.text(name),
         }
     }
+}
+
+/// Whether a column is called so, whatever its case and however its words are joined: `systemPrompt` and `System Prompt` are
+/// `system_prompt`, as programs in JavaScript and people with spreadsheets write it.
+pub fn is_called(column: &str, name: &str) -> bool {
+    letters(column).eq(letters(name))
+}
+
+/// The bytes of a name that count, in lower case.
+pub(crate) fn letters(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' ')).map(|byte| byte.to_ascii_lowercase())
 }
 
 /// Why a row is not used. The codes are a stable interface: tools read them from the quarantine file.

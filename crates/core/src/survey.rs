@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     json,
-    row::{RawRow, Value},
+    row::{RawRow, Value, is_called},
 };
 
 /// The number of good rows that are looked at.
@@ -238,6 +238,11 @@ impl Survey {
     /// Returns a column by its name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Returns the columns that are [called](is_called) so.
+    pub fn called(&self, name: &str) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(move |column| is_called(&column.name, name))
     }
 
     /// Returns the names of all columns.

@@ -16,7 +16,7 @@ impl Converter for Alpaca {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn kind(&self) -> SampleKind {

@@ -1,7 +1,8 @@
 //! Which converter reads a source.
 
-use super::{Converter, Doubt, by_name};
+use super::{Converter, Doubt, by_name, meaning, shared::spelling::INPUT};
 use crate::{
+    row::is_called,
     sample::{SampleKind, Slot},
     survey::{Survey, Types},
 };
@@ -56,8 +57,8 @@ pub enum ChooseError {
         spoken: Option<&'static str>,
         /// The converter that comes nearest, and the columns that it lacks.
         nearest: Option<Box<(&'static str, Vec<&'static str>)>>,
-        /// The columns that could fill the slots which a sample needs, as far as there are so many.
-        mapping: Box<[(Slot, String)]>,
+        /// What could be the parts of a sample.
+        likely: Box<Likely>,
         /// The kinds of sample that converters make of such rows.
         others: Box<[SampleKind]>,
     },
@@ -93,6 +94,15 @@ pub enum ChooseError {
     },
 }
 
+/// What in the columns of a source could be the parts of a sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Likely {
+    /// The columns that could fill the slots which a sample needs, as far as there are so many.
+    fills: Vec<(Slot, String)>,
+    /// A column that holds objects, in which the parts may be.
+    object: Option<String>,
+}
+
 impl ChooseError {
     /// Returns what to write into the entry of the dataset.
     pub fn hint(&self) -> String {
@@ -110,7 +120,8 @@ impl ChooseError {
                 format!("write {}", each.join(" or "))
             }
             Self::Doubtful { doubt, .. } => format!("say which it is: {}", mapping(&doubt.fills)),
-            Self::NoneFits { kind, columns, odd, spoken, nearest, mapping: fills, others, .. } => {
+            Self::NoneFits { kind, columns, odd, spoken, nearest, likely, others, .. } => {
+                let Likely { fills, object } = &**likely;
                 let mut hints = Vec::new();
                 if columns.first().is_some_and(|name| name.starts_with("sep=")) {
                     return "the first line, `sep=…`, tells Excel what is between fields, and is taken for the header: remove it"
@@ -131,6 +142,11 @@ impl ChooseError {
                 }
                 if fills.len() == Slot::needed_by(*kind).len() {
                     hints.push(format!("say what the columns are, for example {}", mapping(fills)));
+                } else if let Some(column) = object {
+                    let (column, slot) = (column.escape_debug(), Slot::needed_by(*kind)[0].name());
+                    hints.push(format!(
+                        "`{column}` holds objects: say what is in them by its path, such as `columns: {{ {slot}: {column}.NAME }}`"
+                    ));
                 }
                 if hints.is_empty() && !others.is_empty() {
                     let kinds: Vec<&str> = others.iter().map(|kind| kind.name()).collect();
@@ -227,7 +243,7 @@ pub fn choose(
             odd: odd(survey).filter(|_| kind != SampleKind::Text),
             spoken: spoken(survey).filter(|_| kind == SampleKind::Conversation),
             nearest: nearest(&of_kind, survey).map(Box::new),
-            mapping: likely(kind, survey).into(),
+            likely: Box::new(Likely { fills: likely(kind, survey), object: object(survey).map(str::to_owned) }),
             others: others(kind, survey).into(),
         });
     };
@@ -261,7 +277,7 @@ fn nearest(of_kind: &[&'static dyn Converter], survey: &Survey) -> Option<(&'sta
     for converter in of_kind {
         for set in converter.wants() {
             let wanted = set.len();
-            let is_there = |name: &&str| survey.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+            let is_there = |name: &&str| survey.columns.iter().any(|column| is_called(&column.name, name));
             let lacks: Vec<&'static str> = set.into_iter().filter(|name| !is_there(name)).collect();
             let has = wanted - lacks.len();
             // One that lacks nothing does not read such values: what it lacks cannot be said by columns.
@@ -276,8 +292,8 @@ fn nearest(of_kind: &[&'static dyn Converter], survey: &Survey) -> Option<(&'sta
     best.map(|(_, _, name, lacks)| (name, lacks))
 }
 
-/// The columns that could fill the slots which a sample of `kind` needs: those of the same name, then those of a fitting type
-/// in their order.
+/// The columns that could fill the slots which a sample of `kind` needs: those of the same name, those whose names hold a word for
+/// it, then those of a fitting type in their order. Which side of a pair is the better one, its type cannot tell.
 fn likely(kind: SampleKind, survey: &Survey) -> Vec<(Slot, String)> {
     let mut taken: Vec<&str> = Vec::new();
     let mut fills = Vec::new();
@@ -289,13 +305,70 @@ fn likely(kind: SampleKind, survey: &Survey) -> Vec<(Slot, String)> {
             _ => Types::STRING.or(Types::OBJECTS),
         };
         let free = survey.columns.iter().filter(|column| !taken.contains(&column.name.as_str()));
-        let mut fitting = free.filter(|column| column.types.has(types));
-        let own = fitting.clone().find(|column| Slot::by_name(&column.name) == Some(*slot));
-        let Some(column) = own.or_else(|| fitting.next()) else { break };
-        taken.push(&column.name);
-        fills.push((*slot, column.name.clone()));
+        let fitting: Vec<_> =
+            free.filter(|column| column.types.has(types)).map(|column| column.name.as_str()).collect();
+        let find = |is_meant: &dyn Fn(&str) -> bool| fitting.iter().copied().find(|name| is_meant(name));
+        let other = |name: &str| is_beside(name, kind);
+        let any = |name: &str| !matches!(slot, Slot::Chosen | Slot::Rejected) && !other(name);
+        let own = find(&|name| Slot::by_name(name) == Some(*slot));
+        let worded = || find(&|name| !other(name) && has_word_for(*slot, name));
+        let Some(column) = own.or_else(worded).or_else(|| find(&any)) else { break };
+        taken.push(column);
+        fills.push((*slot, column.to_owned()));
     }
     fills
+}
+
+/// Whether the name of a column holds a word for a slot.
+fn has_word_for(slot: Slot, name: &str) -> bool {
+    const REJECTED: &[&str] = &["reject", "dispreferred", "nonpreferred", "worse", "worst", "loser", "losing", "bad"];
+    let name: String = crate::row::letters(name).map(char::from).collect();
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    match slot {
+        Slot::User => {
+            has(&["user", "prompt", "question", "query", "instruction", "problem", "request", "human", "input"])
+        }
+        Slot::Assistant => {
+            has(&["assistant", "response", "answer", "output", "completion", "reply", "solution", "target", "summary"])
+        }
+        Slot::Chosen => {
+            has(&["chosen", "preferred", "accepted", "better", "best", "winner", "winning", "good"]) && !has(REJECTED)
+        }
+        Slot::Rejected => has(REJECTED),
+        Slot::Text => has(&["text", "content", "document", "body"]),
+        _ => false,
+    }
+}
+
+/// Whether a column of this name stands beside a dialogue rather than being part of it.
+fn is_beside(name: &str, kind: SampleKind) -> bool {
+    const BESIDE: &[&str] = &[
+        "url",
+        "type",
+        "kind",
+        "source",
+        "category",
+        "model",
+        "date",
+        "time",
+        "timestamp",
+        "split",
+        "lang",
+        "language",
+        "index",
+        "title",
+        "error",
+        "method",
+        "status",
+        "version",
+        "score",
+    ];
+    let is_id =
+        |name: &str| is_called(name, "id") || ["_id", "-id", " id", "Id", "ID"].iter().any(|end| name.ends_with(end));
+    let is_one = |names: &[&str]| names.iter().any(|known| is_called(name, known));
+    is_id(name)
+        || is_one(BESIDE)
+        || kind != SampleKind::Text && (is_one(&INPUT[1..]) || meaning::of(name, kind).is_some())
 }
 
 /// The kinds of sample that other converters make of such rows.
@@ -315,6 +388,12 @@ fn odd(survey: &Survey) -> Option<&'static str> {
         column.is_some_and(|column| !column.types.has(Types::OBJECTS.or(Types::STRING)))
     };
     ["messages", "conversations"].into_iter().find(is_odd)
+}
+
+/// Returns the first column that holds objects and nothing else.
+fn object(survey: &Survey) -> Option<&str> {
+    let column = survey.columns.iter().find(|column| column.types == Types::OBJECT)?;
+    Some(&column.name)
 }
 
 /// Returns a column that [`transcript`](super::transcript) reads, if its texts begin as transcripts do.
@@ -355,6 +434,36 @@ mod tests {
         assert!(told.contains("`converter: transcript`"), "{told}");
         let told = hint(Conversation, r#"{"sep=":"user","Unnamed: 1":"assistant"}"#);
         assert!(told.contains("Excel") && !told.contains("columns:"), "{told}");
+    }
+
+    #[test]
+    fn columns_that_stand_beside_are_not_taken_for_parts() {
+        let hint = |kind, row: &str| chosen("", kind, &[row]).unwrap_err().hint();
+        for (kind, row, told) in [
+            (
+                Conversation,
+                r#"{"id":"1","userPrompt":"q","modelReply":"a"}"#,
+                "`columns: { user: userPrompt, assistant: modelReply }`",
+            ),
+            (
+                Conversation,
+                r#"{"systemPrompt":"s","frage":"q","antwort":"a"}"#,
+                "`columns: { user: frage, assistant: antwort }`",
+            ),
+            (Conversation, r#"{"custom_id":"1","url":"u","body":{"messages":[]}}"#, "`columns: { user: body.NAME }`"),
+            (
+                Preference,
+                r#"{"question":"q","loser":"b","winner":"a"}"#,
+                "`columns: { user: question, chosen: winner, rejected: loser }`",
+            ),
+        ] {
+            assert!(hint(kind, row).contains(told), "{}", hint(kind, row));
+        }
+        // Which of the two is the better one, another column says.
+        let sides = r#"{"prompt":"q","response_a":"x","response_b":"y","preference":"a"}"#;
+        assert!(!hint(Preference, sides).contains("columns:"), "{}", hint(Preference, sides));
+        let squad = r#"{"question":"q","context":"c","answers":{"text":["a"]}}"#;
+        assert!(!hint(Conversation, squad).contains("assistant: context"), "{}", hint(Conversation, squad));
     }
 
     #[test]
@@ -401,6 +510,14 @@ mod tests {
             (Prompt, r#"{"question":"q","answer":"4"}"#, "rlvr"),
             (Prompt, r#"{"messages":[{}],"ground_truth":"4"}"#, "rlvr"),
             (Prompt, r#"{"prompt":[{}],"reward_model":{"ground_truth":"4"}}"#, "rlvr"),
+            (Conversation, r#"{"Messages":[{"role":"user","content":"q"}]}"#, "messages"),
+            (Conversation, r#"{"Conversations":[{"from":"human","value":"q"}],"System":"s"}"#, "messages"),
+            (Conversation, r#"{"Dialogue":["q","a"]}"#, "turns"),
+            (Conversation, r#"{"User Prompt":"q","Question":"q","Answer":"a"}"#, "qa"),
+            (Prompt, r#"{"Prompt":"q"}"#, "prompts"),
+            (Prompt, r#"{"prompt":"q","groundTruth":"4"}"#, "rlvr"),
+            (Prompt, r#"{"question":"q","input_output":"1"}"#, "rlvr"),
+            (Text, r#"{"Text":"t"}"#, "text"),
             (Text, r#"{"text":"t"}"#, "text"),
             (Text, r#"{"messages":[{"role":"assistant","content":"t"}]}"#, "text"),
         ] {

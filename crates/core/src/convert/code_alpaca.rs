@@ -19,7 +19,7 @@ impl Converter for CodeAlpaca {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn kind(&self) -> SampleKind {

@@ -36,7 +36,7 @@ impl Converter for Gsm8k {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {

@@ -11,7 +11,7 @@ use crate::sample::{SampleKind, Slot};
 /// `prompt` and `completion` are strings or lists of messages. A label is a boolean, 1 or 0, or one of these in a string.
 pub static LABELLED: Tabled = Tabled {
     name: "labelled",
-    version: 7,
+    version: 8,
     kind: SampleKind::Labelled,
     spellings: Spellings {
         names: &[

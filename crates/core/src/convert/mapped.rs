@@ -41,7 +41,7 @@ impl Converter for Mapped {
     }
 
     fn version(&self) -> u32 {
-        6
+        7
     }
 
     fn kind(&self) -> SampleKind {

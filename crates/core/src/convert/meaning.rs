@@ -3,7 +3,11 @@
 //! A converter that does not use such a column would make another sample than the row means, so that row is rejected unless the
 //! recipe keeps or ignores the column. Columns of other names are counted and named once.
 
-use crate::sample::SampleKind::{self, Conversation, Labelled, Preference, Prompt, Stepwise};
+use super::shared::beside::{SYSTEM, TOOLS};
+use crate::{
+    row::is_called,
+    sample::SampleKind::{self, Conversation, Labelled, Preference, Prompt, Stepwise},
+};
 
 /// The kinds of which a model learns to speak.
 const DIALOGUES: &[SampleKind] = &[Conversation, Labelled, Preference, Prompt, Stepwise];
@@ -12,30 +16,35 @@ const TRAINED: &[SampleKind] = &[Conversation, Labelled, Preference];
 
 /// Names of columns, the kinds of samples that they change, and how.
 const TABLE: &[(&[&str], &[SampleKind], &str)] = &[
-    (
-        &["system", "system_prompt", "system_message", "sys_prompt", "system_instruction"],
-        DIALOGUES,
-        "holds the instructions before the dialogue",
-    ),
+    (SYSTEM, DIALOGUES, "holds the instructions before the dialogue"),
     (&["history"], DIALOGUES, "holds the turns before the last one"),
-    (
-        &["tools", "functions", "tool_defs", "tool_definitions", "available_tools"],
-        DIALOGUES,
-        "holds the tools that the model may call",
-    ),
+    (TOOLS, DIALOGUES, "holds the tools that the model may call"),
     (&["images", "image", "videos", "video", "audios", "audio"], DIALOGUES, "holds what the messages refer to"),
     (
-        &["reasoning", "reasoning_content", "reasoning_trace", "thinking", "chain_of_thought", "complex_cot"],
+        &[
+            "reasoning",
+            "reasoning_content",
+            "reasoning_text",
+            "reasoning_trace",
+            "thinking",
+            "thinking_content",
+            "chain_of_thought",
+            "complex_cot",
+        ],
         ANSWERS,
         "holds the reasoning before the answer",
     ),
     (&["label", "kto_tag"], &[Conversation], "may say that an answer is bad"),
-    (&["weight", "loss_weight", "loss_scale", "train", "loss"], TRAINED, "says how much a row is trained on"),
+    (
+        &["weight", "sample_weight", "loss_weight", "loss_scale", "loss_mask", "train", "loss"],
+        TRAINED,
+        "says how much a row is trained on",
+    ),
 ];
 
 /// Returns how a column of this name changes samples of `kind`; `None` if nothing is known of such columns.
 pub(super) fn of(column: &str, kind: SampleKind) -> Option<&'static str> {
-    let is_meant = |names: &[&str]| names.iter().any(|name| column.eq_ignore_ascii_case(name));
+    let is_meant = |names: &[&str]| names.iter().any(|name| is_called(column, name));
     let row = TABLE.iter().find(|(names, kinds, _)| kinds.contains(&kind) && is_meant(names));
     row.map(|(_, _, how)| *how)
 }

@@ -17,7 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Messages;
 
-const COLUMNS: [&str; 2] = ["messages", "conversations"];
+/// The columns that may hold a dialogue.
+pub(super) const COLUMNS: [&str; 2] = ["messages", "conversations"];
 
 impl Converter for Messages {
     fn name(&self) -> &'static str {
@@ -25,7 +26,7 @@ impl Converter for Messages {
     }
 
     fn version(&self) -> u32 {
-        6
+        7
     }
 
     fn kind(&self) -> SampleKind {
@@ -39,8 +40,9 @@ impl Converter for Messages {
     /// Rows with a list of objects, which in CSV stands in a string.
     fn reads(&self, survey: &Survey) -> u32 {
         let lists = Types::OBJECTS.or(Types::MESSAGES).or(Types::UNZIPPED);
-        let is_list = |name: &str| survey.column(name).is_some_and(|column| column.types.has(lists));
-        survey.count(|columns| COLUMNS.iter().any(|name| columns.contains(name) && is_list(name)))
+        let of = COLUMNS.iter().flat_map(|name| survey.called(name)).filter(|column| column.types.has(lists));
+        let names: Vec<&str> = of.map(|column| &*column.name).collect();
+        survey.count(|columns| columns.iter().any(|column| names.contains(column)))
     }
 
     fn rank(&self) -> u8 {

@@ -13,6 +13,8 @@ pub mod hh_rlhf;
 pub mod labelled;
 pub mod mapped;
 mod meaning;
+#[cfg(test)]
+mod message_tests;
 pub mod messages;
 pub mod preference;
 pub mod prompts;

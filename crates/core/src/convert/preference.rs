@@ -9,7 +9,7 @@ use super::{
     },
 };
 use crate::{
-    row::{RawRow, Reason, Reject},
+    row::{RawRow, Reason, Reject, is_called},
     sample::{Converted, SampleKind, Slot},
     survey::{Survey, Types},
 };
@@ -75,7 +75,7 @@ impl Converter for Preference {
     }
 
     fn version(&self) -> u32 {
-        8
+        9
     }
 
     fn kind(&self) -> SampleKind {
@@ -92,10 +92,10 @@ impl Converter for Preference {
         let is_list = |name: &str| survey.column(name).is_some_and(|column| column.types.has(lists));
         survey.count(|columns| {
             let has = |slot: Slot| {
-                columns.iter().any(|name| SPELLINGS.spelled(slot).iter().any(|known| name.eq_ignore_ascii_case(known)))
+                columns.iter().any(|name| SPELLINGS.spelled(slot).iter().any(|known| is_called(name, known)))
             };
             let holds_lists = columns.iter().any(|name| {
-                is_list(name) && SPELLINGS.spelled(Slot::Chosen).iter().any(|known| name.eq_ignore_ascii_case(known))
+                is_list(name) && SPELLINGS.spelled(Slot::Chosen).iter().any(|known| is_called(name, known))
             });
             SPELLINGS.fit(columns) && (has(Slot::User) || has(Slot::Messages) || holds_lists)
         })
@@ -112,8 +112,7 @@ impl Converter for Preference {
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
         let filled = SPELLINGS.fill(row, options)?;
         // A row that has the column, but nothing in it, lacks the preferred answer.
-        let is_chosen =
-            |name: &str| SPELLINGS.spelled(Slot::Chosen).iter().any(|known| name.eq_ignore_ascii_case(known));
+        let is_chosen = |name: &str| SPELLINGS.spelled(Slot::Chosen).iter().any(|known| is_called(name, known));
         if filled.filled(Slot::Assistant).is_some()
             && let Some((name, _)) = row.fields.iter().find(|(name, _)| is_chosen(name))
         {

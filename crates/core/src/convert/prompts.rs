@@ -9,8 +9,9 @@ use super::{
     },
 };
 use crate::{
-    row::{RawRow, Reject},
+    row::{RawRow, Reject, is_called},
     sample::{Converted, SampleKind, Slot},
+    survey::Survey,
 };
 
 /// Makes a prompt of what a row asks: its `instruction`, else its `question`, else its `prompt`, each with its input.
@@ -42,7 +43,7 @@ impl Converter for Prompts {
     }
 
     fn version(&self) -> u32 {
-        9
+        10
     }
 
     fn kind(&self) -> SampleKind {
@@ -55,6 +56,10 @@ impl Converter for Prompts {
 
     fn wants(&self) -> Vec<Vec<&'static str>> {
         COLUMNS.iter().map(|column| vec![*column]).collect()
+    }
+
+    fn reads(&self, survey: &Survey) -> u32 {
+        survey.count(|columns| columns.iter().any(|column| COLUMNS.iter().any(|name| is_called(column, name))))
     }
 
     fn redundant(&self) -> &'static [&'static str] {

@@ -12,7 +12,7 @@ use crate::sample::{SampleKind, Slot};
 /// taken from columns of their own.
 pub static QA: Tabled = Tabled {
     name: "qa",
-    version: 5,
+    version: 6,
     kind: SampleKind::Conversation,
     spellings: Spellings {
         names: &[

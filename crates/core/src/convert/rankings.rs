@@ -61,7 +61,7 @@ impl Converter for Rankings {
     }
 
     fn version(&self) -> u32 {
-        7
+        8
     }
 
     fn kind(&self) -> SampleKind {

@@ -14,7 +14,7 @@ use super::{
     },
 };
 use crate::{
-    row::{RawRow, Reject, Value},
+    row::{RawRow, Reject, Value, is_called},
     sample::{Converted, SampleKind, Slot},
     survey::Survey,
 };
@@ -42,6 +42,7 @@ const SPELLINGS: Spellings = Spellings {
                 "expected_answer",
                 "reference_answer",
                 "gold",
+                "gold_standard_solution",
                 "target",
                 "solution",
                 "label",
@@ -138,7 +139,7 @@ fn ruled(row: &RawRow<'_>, column: &str) -> Option<String> {
 
 fn has_check(columns: &[&str]) -> bool {
     let answers = SPELLINGS.spelled(Slot::Answer);
-    columns.iter().any(|column| answers.iter().chain(CHECKS).any(|name| column.eq_ignore_ascii_case(name)))
+    columns.iter().any(|column| answers.iter().chain(CHECKS).any(|name| is_called(column, name)))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::sample::{SampleKind, Slot};
 /// numbers.
 pub static STEPWISE: Tabled = Tabled {
     name: "stepwise",
-    version: 6,
+    version: 7,
     kind: SampleKind::Stepwise,
     spellings: Spellings {
         names: &[

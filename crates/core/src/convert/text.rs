@@ -18,13 +18,16 @@ use crate::{
 #[derive(Debug)]
 pub struct Text;
 
+const TEXT: &str = "text";
+const MESSAGES: &str = "messages";
+
 impl Converter for Text {
     fn name(&self) -> &'static str {
         "text"
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {
@@ -37,15 +40,17 @@ impl Converter for Text {
 
     /// Rows with a text, or with a message that is one.
     fn reads(&self, survey: &Survey) -> u32 {
-        let is_text = survey.column("messages").is_some_and(|column| column.types.has(Types::ANSWER_ALONE));
-        survey.count(|columns| columns.contains(&"text") || is_text && columns.contains(&"messages"))
+        let texts = survey.called(TEXT).chain(survey.called(MESSAGES).filter(|of| of.types.has(Types::ANSWER_ALONE)));
+        let names: Vec<&str> = texts.map(|column| &*column.name).collect();
+        survey.count(|columns| columns.iter().any(|column| names.contains(column)))
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        let has_text = row.peek("text").is_some_and(|text| *text != Value::Null);
-        let (column, text) = match row.peek("messages") {
-            Some(Value::Json(_)) if !has_text => ("messages", answer_alone(row, options)?),
-            _ => ("text", Cow::Borrowed(row.text("text")?)),
+        let column = |name: &str| row.spelled(name, |value| *value != Value::Null).map(|(column, _)| column);
+        let (column, text) = match (column(TEXT), column(MESSAGES)) {
+            (Some(column), _) => (column, Cow::Borrowed(row.text(column)?)),
+            (None, Some(column)) => (column, answer_alone(row, column, options)?),
+            (None, None) => return Err(Reject::new(Reason::MissingField, "no `text`")),
         };
         if is_blank(&text) {
             return Err(Reject::new(Reason::EmptyOutput, format!("`{column}` is empty")));
@@ -55,10 +60,11 @@ impl Converter for Text {
 }
 
 /// Returns the text of a list that is one message of the assistant and nothing else.
-fn answer_alone<'a>(row: &'a RawRow<'_>, options: &Options) -> Result<Cow<'a, str>, Reject> {
-    let refused = || Reject::new(Reason::WrongType, "`messages` is no text: that is one message of the assistant");
-    let Some(Value::Json(json)) = row.get("messages") else { return Err(refused()) };
-    match <[Message<'a>; 1]>::try_from(chat::messages(json, "messages", options)?) {
+fn answer_alone<'a>(row: &'a RawRow<'_>, column: &str, options: &Options) -> Result<Cow<'a, str>, Reject> {
+    let refused =
+        || Reject::new(Reason::WrongType, format!("`{column}` is no text: that is one message of the assistant"));
+    let Some(Value::Json(json)) = row.get(column) else { return Err(refused()) };
+    match <[Message<'a>; 1]>::try_from(chat::messages(json, column, options)?) {
         Ok([Message { role: Role::Assistant, content: Content::Text(text), extras: None }]) => Ok(text),
         _ => Err(refused()),
     }

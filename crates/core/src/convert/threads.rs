@@ -33,7 +33,7 @@ impl Converter for Threads {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn kind(&self) -> SampleKind {
@@ -49,8 +49,8 @@ impl Converter for Threads {
     }
 
     fn reads(&self, survey: &Survey) -> u32 {
-        let is_tree = survey.column("prompt").is_some_and(|column| column.types.has(Types::TREE));
-        if is_tree { survey.rows_with(&["prompt"]) } else { 0 }
+        let trees = survey.called("prompt").filter(|column| column.types.has(Types::TREE));
+        trees.map(|column| survey.rows_with(&[&column.name])).sum()
     }
 
     fn options(&self) -> &'static [OptionSpec] {
@@ -58,7 +58,8 @@ impl Converter for Threads {
     }
 
     fn convert<'a>(&self, row: &'a RawRow<'_>, options: &Options) -> Result<Converted<'a>, Reject> {
-        let Some(Value::Json(json) | Value::String(json)) = row.get("prompt") else {
+        let column = row.column(&["prompt"]);
+        let Some(Value::Json(json) | Value::String(json)) = column.and_then(|column| row.get(column)) else {
             return Err(Reject::new(Reason::MissingField, "no `prompt` that is a tree of messages"));
         };
         let tree = Node::read(json, 1)?;

@@ -57,7 +57,7 @@ impl Converter for Transcript {
     }
 
     fn version(&self) -> u32 {
-        3
+        4
     }
 
     fn kind(&self) -> SampleKind {

@@ -15,7 +15,7 @@ use super::{
     },
 };
 use crate::{
-    row::{RawRow, Reason, Reject, Value},
+    row::{RawRow, Reason, Reject, Value, is_called},
     sample::{Converted, Message, Role, SampleKind},
     survey::{Survey, Types},
 };
@@ -35,7 +35,7 @@ impl Converter for Turns {
     }
 
     fn version(&self) -> u32 {
-        4
+        5
     }
 
     fn kind(&self) -> SampleKind {
@@ -54,15 +54,14 @@ impl Converter for Turns {
     /// have columns of their own.
     fn reads(&self, survey: &Survey) -> u32 {
         let (lists, texts) = (Types::STRINGS.or(Types::OBJECTS).or(Types::LIST), Types::STRINGS);
-        let types = |name: &str| survey.column(name).map_or(Types::default(), |column| column.types);
         survey.count(|columns| {
-            let has = |names: &[&str]| {
-                columns.iter().any(|column| names.iter().any(|name| name.eq_ignore_ascii_case(column)))
-            };
+            let has = |names: &[&str]| columns.iter().any(|column| names.iter().any(|name| is_called(column, name)));
             let is_exchange = has(QUESTION) && has(ANSWER);
             let is_own = |name: &&str| {
-                let is_vague = matches!(*name, "data" | "turns") || types(name).has(texts);
-                columns.contains(name) && types(name).has(lists) && !(is_exchange && is_vague)
+                survey.called(name).filter(|column| columns.contains(&&*column.name)).any(|column| {
+                    let is_vague = matches!(*name, "data" | "turns") || column.types.has(texts);
+                    column.types.has(lists) && !(is_exchange && is_vague)
+                })
             };
             COLUMNS.iter().any(is_own)
         })
@@ -126,7 +125,7 @@ fn messages<'a>(json: &'a str, column: &str, options: &Options) -> Result<Vec<Me
             return false;
         }
         let keys = serde_json::from_str::<Keys<'_>>(item.get());
-        keys.is_ok_and(|keys| keys.role.is_some() || keys.from.is_some())
+        keys.is_ok_and(|keys| [keys.role, keys.from, keys.speaker, keys.sender].iter().any(Option::is_some))
     };
     if items.first().is_some_and(is_message) {
         return chat::messages(json, column, options);
@@ -163,4 +162,8 @@ struct Keys<'a> {
     role: Option<&'a RawValue>,
     #[serde(borrow)]
     from: Option<&'a RawValue>,
+    #[serde(borrow)]
+    speaker: Option<&'a RawValue>,
+    #[serde(borrow)]
+    sender: Option<&'a RawValue>,
 }

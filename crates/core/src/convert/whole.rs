@@ -5,11 +5,18 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use super::{Converter, Options, meaning, shared::keep::keep};
+use super::{
+    Converter, Options, meaning, messages,
+    shared::{
+        is_blank,
+        keep::keep,
+        spelling::{ANSWER, REASONING},
+    },
+};
 use crate::{
-    row::{RawRow, Reason, Reject, Value},
+    row::{RawRow, Reason, Reject, Value, is_called},
     rules::{self, Broken, Mode},
-    sample::Converted,
+    sample::{Converted, SampleKind},
 };
 
 /// What happened in many rows besides their samples.
@@ -75,11 +82,11 @@ pub fn convert<'a>(
             // Nothing of a rejected row counts, but that a rule forbids to build it.
             broken.retain(|broken| broken.mode == Mode::Fail);
             tally.broken(broken);
-            return Err(reject);
+            return Err(with_answer(reject, row, converter.kind()));
         }
     }
     let is_named = |name: &str| {
-        !options.ignore.contains(name) && !converter.redundant().iter().any(|known| name.eq_ignore_ascii_case(known))
+        !options.ignore.contains(name) && !converter.redundant().iter().any(|known| is_called(name, known))
     };
     let inside: Vec<String> = std::mem::take(&mut converted.unused);
     let inside: Vec<&str> = inside.iter().map(String::as_str).filter(|name| is_named(name)).collect();
@@ -135,6 +142,20 @@ pub fn convert<'a>(
     left.iter().chain(&inside).for_each(|name| tally.unused(name));
     tally.broken(broken);
     Ok(converted)
+}
+
+/// Adds to a reject of a dialogue without an answer what would read the row if its answer stands in a column of its own.
+fn with_answer(reject: Reject, row: &RawRow<'_>, kind: SampleKind) -> Reject {
+    if reject.reason != Reason::NoFinalAssistantTurn || !matches!(kind, SampleKind::Conversation | SampleKind::Labelled)
+    {
+        return reject;
+    }
+    let says = |value: &Value<'_>| matches!(value, Value::String(text) if !is_blank(text));
+    let of = |names: &[&str]| names.iter().find_map(|name| row.spelled(name, says)).map(|(column, _)| column);
+    let (Some(messages), Some(answer)) = (row.column(&messages::COLUMNS), of(ANSWER)) else { return reject };
+    let reasoning = of(REASONING).map(|column| format!(", reasoning: {column}")).unwrap_or_default();
+    let mapping = format!("`columns: {{ messages: {messages}, assistant: {answer}{reasoning} }}`");
+    Reject { detail: format!("{}; if `{answer}` holds the answer, {mapping} reads it", reject.detail), ..reject }
 }
 
 /// Returns the rules that each sample of a row breaks, and what is done about it; [`convert`] counts the same for many rows.
@@ -272,6 +293,59 @@ mod tests {
         let expected = r#"{"conversations":[{"role":"user","content":"q"}],"answer":"4","label":true,"margin":0.5,"id":1,"source":"s"}"#;
         assert_eq!(written, expected);
         assert_eq!(shape::read(&written).unwrap().sample.answer.as_deref(), Some("4"));
+    }
+
+    #[test]
+    fn a_dialogue_whose_answer_stands_beside_it_says_what_reads_it() {
+        let asked = r#""messages":[{"role":"user","content":"q"}]"#;
+        let told = |beside: &str| converted("messages", &format!("{{{asked}{beside}}}"), &Options::new()).unwrap_err();
+        assert!(told(r#","reasoning":"r","answer":"a""#).ends_with(
+            "if `answer` holds the answer, `columns: { messages: messages, assistant: answer, reasoning: reasoning }` reads it"
+        ));
+        assert!(
+            told(r#","Response":"a""#).ends_with("`columns: { messages: messages, assistant: Response }` reads it")
+        );
+        for beside in [r#","answer":" ""#, r#","answer":4"#, ""] {
+            assert!(!told(beside).contains("columns"), "{beside}");
+        }
+    }
+
+    #[test]
+    fn columns_have_their_meaning_however_their_names_are_written() {
+        for name in ["systemPrompt", "System Prompt", "system-prompt", "SYSTEM_PROMPT"] {
+            let row = format!(r#"{{"question":"q","answer":"a","{name}":"s"}}"#);
+            let (written, unused) = converted("qa", &row, &Options::new()).unwrap();
+            assert!(written.contains(r#"{"role":"system","content":"s"}"#) && unused.is_empty(), "{name}");
+        }
+        let row = |beside: &str| {
+            format!(r#"{{"Messages":[{{"Role":"user","Content":"q"}},{{"role":"assistant","content":"a"}}],{beside}}}"#)
+        };
+        let (written, _) =
+            converted("messages", &row(r#""Images":["i"],"Tools":[{"name":"f"}]"#), &Options::new()).unwrap();
+        assert!(written.contains(r#""tools":[{"name":"f"}],"images":["i"]"#), "{written}");
+        assert!(
+            converted("messages", &row(r#""sampleWeight":0.5"#), &Options::new()).unwrap_err().contains("trained on")
+        );
+        let parts = r#""system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}},{"text":"t"}]"#;
+        assert!(
+            converted("messages", &row(parts), &Options::new())
+                .unwrap()
+                .0
+                .contains(r#"{"role":"system","content":"st"}"#)
+        );
+        assert!(converted("messages", &row(r#""system":[{"type":"image"}]"#), &Options::new()).is_err());
+    }
+
+    #[test]
+    fn what_nobody_sees_is_empty() {
+        for blank in ["\u{200b}", " \u{feff}\n", "\u{ad}\u{2060}"] {
+            let row = format!(r#"{{"instruction":"q","output":{}}}"#, serde_json::to_string(blank).unwrap());
+            assert!(converted("alpaca", &row, &Options::new()).is_err(), "{blank:?}");
+        }
+        assert!(
+            converted("alpaca", "{\"instruction\":\"q\",\"output\":\"\u{1f469}\u{200d}\u{1f680}\"}", &Options::new())
+                .is_ok()
+        );
     }
 
     #[test]

@@ -161,6 +161,8 @@ impl Shape for Swift {
             Some(rejected) => read::preference(vec![messages, read_dialogue(&rejected)?])?,
             None if fields.has("label", |_| true) => Body::Labelled { messages },
             None => match &messages[..] {
+                // Only prompts have answers beside them.
+                _ if answer.is_some() => Body::Prompt { messages },
                 [one] if one.role == Role::Assistant => Body::Text { text: one.text().to_owned().into() },
                 [.., last] if last.role == Role::Assistant => Body::Conversation { messages },
                 _ => Body::Prompt { messages },

@@ -42,6 +42,15 @@ impl Checker<'_> {
         // A function says by itself what the filter does.
         let by_function = || quality::filters().find_map(|scorer| Some((scorer, given(key_of_function(scorer)?)?)));
         let (scorer, type_node) = if let Some(type_node) = given("type") {
+            // Reports call a bound of tokens by its unit.
+            if let Value::Scalar(Scalar::Text, unit) = &type_node.value
+                && matches!(&**unit, "tokens" | "trained_tokens" | "characters")
+            {
+                let message = format!("unknown `type` `{unit}`");
+                let hint = format!("write `type: length` with `unit: {unit}`");
+                self.report(Fault::new(problem::UNKNOWN_WORD, &type_node.span, message).label("unknown").hint(hint));
+                return None;
+            }
             (self.word(type_node, "type", &types)?, type_node)
         } else if let Some(found) = by_function() {
             found

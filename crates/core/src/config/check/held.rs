@@ -122,8 +122,12 @@ impl Checker<'_> {
     fn is_none(&mut self, node: &Node<'_>, key: &str) -> Option<bool> {
         match &node.value {
             Value::Scalar(Scalar::Text, text) if text == "none" => Some(true),
-            Value::Scalar(..) => {
-                let hint = format!("write `{key}: none` to write no such file, or begin with `ratio: …`");
+            Value::Scalar(scalar, text) => {
+                let is_path = *scalar == Scalar::Text && text.contains(['/', '.']);
+                let hint = match is_path {
+                    true => format!("write `{key}: {{ source: {} }}`", text.escape_debug()),
+                    false => format!("write `{key}: none` to write no such file, or begin with `ratio: …`"),
+                };
                 self.wrong_type(node, key, "a mapping or `none`", Some(hint));
                 None
             }

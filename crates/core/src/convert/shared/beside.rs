@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, de::IgnoredAny};
+
 use super::{is_blank, keep::keep, not_json};
 use crate::{
     json as json_text,
-    row::{RawRow, Reason, Reject, Value},
+    row::{RawRow, Reason, Reject, Value, is_called},
     sample::{Content, Json, Message, Role, Sample},
 };
 
@@ -26,27 +28,31 @@ const CARRIED: &[&str] = &[
 
 /// What the column with the words of the system is called.
 pub(in crate::convert) const SYSTEM: &[&str] =
-    &["system", "system_prompt", "system_message", "sys_prompt", "system_instruction"];
+    &["system", "system_prompt", "system_message", "sys_prompt", "system_instruction", "system_instructions", "sys"];
 /// What the column with the tools is called; OpenAI's first interface called them functions.
 pub(in crate::convert) const TOOLS: &[&str] =
     &["tools", "functions", "tool_defs", "tool_definitions", "available_tools"];
 
 /// Returns the words of the system that stand in columns of these names, with the name of the first; two that differ are
-/// refused.
+/// refused. A list of texts is one text, as in requests to the interfaces of Anthropic and Amazon.
 pub(in crate::convert) fn system<'a>(
     row: &'a RawRow<'_>,
     names: &[&str],
-) -> Result<Option<(&'a str, &'a str)>, Reject> {
-    let mut found: Option<(&'a str, &'a str)> = None;
+) -> Result<Option<(&'a str, Cow<'a, str>)>, Reject> {
+    let mut found: Option<(&'a str, Cow<'a, str>)> = None;
     for (column, value) in &row.fields {
-        if !names.iter().any(|name| column.eq_ignore_ascii_case(name)) || *value == Value::Null {
+        if !names.iter().any(|name| is_called(column, name)) || *value == Value::Null {
             continue;
         }
         row.get(column);
-        let Value::String(text) = value else { return Err(value.not_text(column)) };
-        match found {
-            _ if is_blank(text) => {}
-            Some((first, said)) if said != text => {
+        let text = match value {
+            Value::String(text) => Cow::Borrowed(&**text),
+            Value::Json(list) => Cow::Owned(texts_of(list).ok_or_else(|| value.not_text(column))?),
+            _ => return Err(value.not_text(column)),
+        };
+        match &found {
+            _ if is_blank(&text) => {}
+            Some((first, said)) if *said != text => {
                 return Err(Reject::new(Reason::Conflict, format!("`{first}` and `{column}` differ")));
             }
             Some(_) => {}
@@ -54,6 +60,23 @@ pub(in crate::convert) fn system<'a>(
         }
     }
     Ok(found)
+}
+
+/// Returns the texts of a list of parts that are nothing but text, put together.
+fn texts_of(list: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Part {
+        text: String,
+        #[serde(rename = "type")]
+        kind: Option<String>,
+        // Says where a prompt may be cut for a cache.
+        #[serde(rename = "cache_control")]
+        _cache_control: Option<IgnoredAny>,
+    }
+    let parts: Vec<Part> = serde_json::from_str(list).ok()?;
+    let are_texts = parts.iter().all(|part| part.kind.as_deref().is_none_or(|kind| kind == "text"));
+    are_texts.then(|| parts.into_iter().map(|part| part.text).collect())
 }
 
 /// Puts the words of the system that stand beside a list of messages before it: returns both. The list may say the same, but
@@ -101,19 +124,21 @@ pub(in crate::convert) fn tools_of(column: &str, value: &Value<'_>) -> Result<Op
     if let Some(what) = json_text::no_type(text) {
         return Err(wrong(what));
     }
-    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+    match serde_json::from_str::<IgnoredAny>(text) {
         Err(error) => Err(wrong(format!("is not a list of tools: {}", not_json(text, &error)))),
         Ok(_) => Ok(Json::new(text)),
     }
 }
 
-/// Adds the columns of a row that go with a dialogue, as far as no column of their names stands there already.
+/// Adds the columns of a row that go with a dialogue, by the names that trainers know and as far as no column of these stands
+/// there already.
 pub(super) fn carry<'a>(row: &'a RawRow<'_>, sample: &mut Sample<'a>) -> Result<(), Reject> {
     let known = sample.columns.len();
     // In the order of the row.
-    for (name, value) in row.fields.iter().filter(|(name, value)| CARRIED.contains(&&**name) && !value.is_nothing()) {
+    for (column, value) in row.fields.iter().filter(|(_, value)| !value.is_nothing()) {
+        let Some(name) = CARRIED.iter().find(|name| is_called(column, name)) else { continue };
         if keep(sample, known, Cow::Borrowed(name), value)? {
-            row.get(name);
+            row.get(column);
         }
     }
     Ok(())

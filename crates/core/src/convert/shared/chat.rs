@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     convert::Options,
-    row::{Reason, Reject},
+    row::{Reason, Reject, is_called},
     sample::{Content, Json, Message, MessageExtras, Role},
 };
 
@@ -203,6 +203,15 @@ const KEYS: [(&str, Key); 19] = [
     ("trainable", Key::Trainable),
 ];
 
+/// What the speaker of a message is called where there is neither `role` nor `from`.
+const SPEAKERS: [&str; 3] = ["speaker", "sender", "author"];
+/// What a message says is called where there is neither `content` nor `value`.
+const SAID: [&str; 3] = ["text", "message", "utterance"];
+
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.escape_debug())
+}
+
 /// What a message of a source makes.
 struct Read<'a> {
     /// The results of tools that stand in its content, each a message of its own.
@@ -246,8 +255,8 @@ impl<'de> Visitor<'de> for Fields {
         const FEW: usize = 16;
         let mut seen: HashSet<Cow<'de, str>> = HashSet::new();
         while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-            let is_first = match KEYS.iter().find(|(key, _)| *key == name) {
-                Some((_, key)) => written.known[*key as usize].replace(value).is_none(),
+            let is_first = match known_key(&name) {
+                Some(key) => written.known[key as usize].replace(value).is_none(),
                 None => {
                     let is_first = match written.other.len() {
                         ..FEW => written.other.iter().all(|(other, _)| *other != name),
@@ -282,6 +291,25 @@ impl<'a> Written<'a> {
         }
     }
 
+    /// Takes the first string under one of these names, which have no place of their own.
+    fn take_other(&mut self, names: &[&str]) -> Option<&'a RawValue> {
+        let is_meant = |(name, value): &(Cow<'a, str>, &'a RawValue)| {
+            value.get().starts_with('"') && names.iter().any(|known| is_called(name, known))
+        };
+        let at = self.other.iter().position(is_meant)?;
+        Some(self.other.remove(at).1)
+    }
+
+    /// Says that a key is missing, and which there are.
+    fn missing(&self) -> String {
+        let known = KEYS.iter().filter(|(_, key)| self.known[*key as usize].is_some()).map(|(name, _)| *name);
+        let names: Vec<String> = known.chain(self.other.iter().map(|(name, _)| &**name)).take(8).map(quoted).collect();
+        match names.is_empty() {
+            true => "is missing".to_owned(),
+            false => format!("is missing; the message has {}", names.join(", ")),
+        }
+    }
+
     /// Returns the message.
     fn message(mut self, place: &Place<'_>, options: &Options) -> Result<Read<'a>, Reject> {
         if let Some(name) = &self.repeated {
@@ -289,8 +317,8 @@ impl<'a> Written<'a> {
             return Err(Reject::new(Reason::DuplicateKey, detail));
         }
         let (role, content) = self.speaker();
-        let Some(spoken) = self.take(role) else {
-            return Err(place.wrong(name_of(role), "is missing"));
+        let Some(spoken) = self.take(role).or_else(|| self.take_other(&SPEAKERS)) else {
+            return Err(place.wrong(name_of(role), self.missing()));
         };
         let Some(word) = string(spoken) else {
             return Err(place.wrong(name_of(role), format_args!("is not a string but {}", kind_of(spoken.get()))));
@@ -299,7 +327,7 @@ impl<'a> Written<'a> {
             let Place { field, at } = place;
             return Err(unknown_role(format_args!("{field}[{at}].{}", name_of(role)), &word));
         };
-        let said = self.known[content as usize].take();
+        let said = self.known[content as usize].take().or_else(|| self.take_other(&SAID));
         let mut extras = self.extras(place)?;
         let mut results = Vec::new();
         let mut is_results = false;
@@ -356,7 +384,7 @@ impl<'a> Written<'a> {
         place: &Place<'_>,
     ) -> Result<Parted<'a>, Reject> {
         let Some(said) = said else {
-            return if calls_tools { Ok(Content::Absent.into()) } else { Err(place.wrong(key, "is missing")) };
+            return if calls_tools { Ok(Content::Absent.into()) } else { Err(place.wrong(key, self.missing())) };
         };
         match said.get().as_bytes().first() {
             Some(b'"') => match string(said) {
@@ -440,6 +468,14 @@ impl<'a> Written<'a> {
     }
 }
 
+/// Returns the key of this name; one that is spelled otherwise, as `toolCalls` and `Role` are, is the same key.
+fn known_key(name: &str) -> Option<Key> {
+    let exact = KEYS.iter().find(|(key, _)| *key == name);
+    let is_odd = || name.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'-' || byte == b' ');
+    let key = exact.or_else(|| is_odd().then(|| KEYS.iter().find(|(key, _)| is_called(name, key)))?);
+    key.map(|(_, key)| *key)
+}
+
 fn name_of(key: Key) -> &'static str {
     KEYS[key as usize].0
 }
@@ -462,8 +498,10 @@ pub(in crate::convert) fn role(word: &str, options: &Options) -> Option<Role> {
 
 /// Returns why a word of a source means no role.
 pub(in crate::convert) fn unknown_role(place: impl fmt::Display, word: &str) -> Reject {
+    let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let key = if is_plain { word.to_owned() } else { format!("{word:?}") };
     let word = word.escape_debug();
-    let what = format!("is `{word}`, which is no known role; say which it is with `roles: {{{word}: …}}`");
+    let what = format!("is `{word}`, which is no known role; say which it is with `roles: {{{key}: …}}`");
     Reject::new(Reason::UnknownRole, format!("`{place}` {what}"))
 }
 

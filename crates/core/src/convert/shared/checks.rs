@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use super::keep::keep;
 use crate::{
-    row::{RawRow, Reject, Value},
+    row::{RawRow, Reject, Value, is_called},
     sample::Sample,
 };
 
 /// What the right answer is called where the column cannot be the model's own.
 pub(in crate::convert) const TRUTH: &[&str] =
-    &["ground_truth", "final_answer", "expected_answer", "reference_answer", "gold"];
+    &["ground_truth", "final_answer", "expected_answer", "reference_answer", "gold", "gold_standard_solution"];
 
 /// What says how an answer is checked.
 pub(in crate::convert) const CHECKS: &[&str] = &[
@@ -23,6 +23,19 @@ pub(in crate::convert) const CHECKS: &[&str] = &[
     "inputs",
     "outputs",
     "unit_tests",
+    "public_tests",
+    "private_tests",
+    "public_test_cases",
+    "private_test_cases",
+    "input_output",
+    "starter_code",
+    "entry_point",
+    "answers",
+    "choices",
+    "rubric",
+    "rubrics",
+    "reference",
+    "reference_solution",
 ];
 
 /// What goes with it: where a row is from and what it asks for, as verl writes it.
@@ -39,10 +52,10 @@ pub(in crate::convert) fn keep_checks<'a>(
     let is_used: Vec<bool> = row.uses().map(|(_, _, is_used)| is_used).collect();
     for ((name, value), is_used) in row.fields.iter().zip(is_used) {
         let mut names = [answers, CHECKS, BESIDE].into_iter().flatten();
-        let is_meant = names.any(|known| name.eq_ignore_ascii_case(known));
+        let is_meant = names.any(|known| is_called(name, known));
         // A right answer that JSON has no type for is none; what else checks it is kept as a text.
         if let Value::Printed { .. } = value
-            && answers.iter().any(|known| name.eq_ignore_ascii_case(known))
+            && answers.iter().any(|known| is_called(name, known))
         {
             return Err(value.not_text(name));
         }

@@ -101,7 +101,6 @@ impl<'a, 'n> Filled<'a, 'n> {
     /// Makes a conversation of messages that were read from the column `name`, and of what stands beside them in the row.
     pub(in crate::convert) fn conversation(mut self, name: &str, list: Vec<Message<'a>>) -> Result<Sample<'a>, Reject> {
         let system = beside::system(self.row, beside::SYSTEM)?;
-        let system = system.map(|(column, words)| (column, Cow::Borrowed(words)));
         let (system, question) = beside::with_system(system, list, name)?;
         let asked = Asked { system, question, ..Asked::default() };
         let mut sample = Sample::conversation(asked.into_messages());

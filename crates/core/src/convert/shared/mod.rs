@@ -15,9 +15,10 @@ mod tool_calls;
 
 use crate::json;
 
-/// Whether a text has nothing but whitespace.
+/// Whether a text has nothing that a person would see: white space, and what has no width.
 pub(super) fn is_blank(text: &str) -> bool {
-    text.trim_start().is_empty()
+    let has_no_width = |c: char| matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{ad}');
+    text.trim_start_matches(|c: char| c.is_whitespace() || has_no_width(c)).is_empty()
 }
 
 /// Says why a text is not the JSON that it should be.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     convert::{Converter, Options},
-    row::{RawRow, Reason, Reject, Value},
+    row::{RawRow, Reason, Reject, Value, is_called, letters},
     sample::{Converted, SampleKind, Slot},
     survey::Survey,
 };
@@ -31,6 +31,8 @@ pub(in crate::convert) const REASONING: &[&str] = &[
     "thinking_trajectory",
     "deepseek_reasoning",
     "deepseek_thinking_trajectory",
+    "thinking_content",
+    "reasoning_text",
 ];
 /// What a question is called beside its answer.
 pub(in crate::convert) const QUESTION: &[&str] =
@@ -114,7 +116,7 @@ pub struct Doubt {
 }
 
 fn named<'c>(columns: &[&'c str], name: &str) -> Option<&'c str> {
-    columns.iter().copied().find(|column| column.eq_ignore_ascii_case(name))
+    columns.iter().copied().find(|column| is_called(column, name))
 }
 
 /// A row, and the lengths of its columns' names: forty names are asked for, and hardly one is as long as any column's.
@@ -137,7 +139,7 @@ impl<'a> Named<'a> {
     }
 
     fn length(name: &str) -> u64 {
-        1 << (name.len() % 64)
+        1 << (letters(name).count() % 64)
     }
 }
 
@@ -220,7 +222,7 @@ impl Spellings {
             let Some(column) = column.filter(|_| !is_elsewhere(slot)) else { continue };
             if slot == Slot::System {
                 if let Some((column, words)) = beside::system(row, self.spelled(slot))? {
-                    filled.fill(slot, column, Value::String(words.into()));
+                    filled.fill(slot, column, Value::String(words));
                 }
             } else if let Some(value) = row.peek(column) {
                 filled.fill(slot, column, borrowed(value));

@@ -243,14 +243,16 @@ fn what_cannot_be_kept_whole_is_rejected_with_its_place() {
             "[{'role': 'user', 'content': 'q'}]",
             "`m` is not a list of messages: it is a Python literal, not JSON; write it with `json.dumps`",
         ),
-        (r#"[{"content":"q"}]"#, "`m[0].role` is missing"),
-        (r#"[{"role":null,"content":"q"}]"#, "`m[0].role` is missing"),
+        (r#"[{"content":"q"}]"#, "`m[0].role` is missing; the message has `content`"),
+        (r#"[{"role":null,"user":"q"}]"#, "`m[0].role` is missing; the message has `user`"),
+        ("[{}]", "`m[0].role` is missing"),
         (r#"[{"role":7,"content":"q"}]"#, "`m[0].role` is not a string but a number"),
         (
             r#"[{"role":"user","content":"q"},{"role":"assistant","content":null}]"#,
             "`m[1].content` is not a string but null",
         ),
         (r#"[{"from":"human"}]"#, "`m[0].value` is missing"),
+        (r#"[{"from":"human","words":"q"}]"#, "`m[0].value` is missing; the message has `words`"),
         (r#"[{"role":"tool","content":{"a":1}}]"#, "`m[0].content` is not a string but an object"),
         (
             r#"[{"role":"user","content":"\ud800"}]"#,
@@ -457,4 +459,22 @@ fn a_message_of_many_keys_takes_no_longer_than_they_are_many() {
     for again in ["k3", "k16", "k17", "k99999"] {
         assert_eq!(rejected(&keys(again)), ("duplicate_key", format!("`m[0]` has the key `{again}` twice")));
     }
+}
+
+#[test]
+fn keys_are_known_in_other_spellings() {
+    let plain = messages(
+        r#"[{"role":"user","content":"q"},{"role":"assistant","content":"a","reasoning_content":"r","tool_calls":[{"id":"1","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","content":"4","tool_call_id":"1"}]"#,
+        "m",
+        &Options::new(),
+    );
+    for other in [
+        r#"[{"Role":"User","Content":"q"},{"Role":"Assistant","Content":"a","reasoningContent":"r","toolCalls":[{"id":"1","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","content":"4","toolCallId":"1"}]"#,
+        r#"[{"speaker":"user","text":"q"},{"sender":"assistant","message":"a","reasoning-content":"r","tool-calls":[{"id":"1","function":{"name":"f","arguments":"{}"}}]},{"author":"tool","utterance":"4","Tool Call Id":"1"}]"#,
+    ] {
+        assert_eq!(messages(other, "m", &Options::new()), plain, "{other}");
+    }
+    let detail = |json: &str| messages(json, "m", &Options::new()).unwrap_err().detail;
+    assert!(detail(r#"[{"role":"Assistant:","content":"a"}]"#).ends_with(r#"`roles: {"Assistant:": …}`"#));
+    assert!(detail(r#"[{"role":"user","Role":"user","content":"a"}]"#).contains("`Role` twice"));
 }
