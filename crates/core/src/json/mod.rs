@@ -127,23 +127,29 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Writes a row as one JSON object; what JSON has no type for is a text.
 pub fn write_row(row: &RawRow<'_>) -> String {
-    let mut out = vec![b'{'];
+    let mut out = Vec::new();
+    write_row_to(row, &mut out);
+    String::from_utf8(out).expect("every part written is UTF-8")
+}
+
+/// Writes a row as [`write_row`] does, behind what is there.
+pub fn write_row_to(row: &RawRow<'_>, out: &mut Vec<u8>) {
+    out.push(b'{');
     for (i, (name, value)) in row.fields.iter().enumerate() {
         if i > 0 {
             out.push(b',');
         }
-        row::write_string(name, &mut out);
+        row::write_string(name, out);
         out.push(b':');
         match value {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
             Value::Number(text) => out.extend_from_slice(text.as_bytes()),
             Value::Json(text) => out.extend_from_slice(plain(text).as_bytes()),
-            Value::String(text) | Value::Printed { text, .. } => row::write_string(text, &mut out),
+            Value::String(text) | Value::Printed { text, .. } => row::write_string(text, out),
         }
     }
     out.push(b'}');
-    String::from_utf8(out).expect("every part written is UTF-8")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{context::Context, error::ActionError};
-use crate::system::{self, PipeLimit, Piped};
+use crate::system::{self, PipeLimit, Piped, ScratchFolder};
 use datac_core::{
     config::Command,
     failure::{Failure, FailureKind, SourceFault, THE_FILE},
@@ -30,7 +30,7 @@ impl Lines {
             let mut count = 0_usize;
             chunk.for_each_row(|_, _, parsed| {
                 if let Ok(row) = parsed {
-                    input.extend_from_slice(json::write_row(&row).as_bytes());
+                    json::write_row_to(&row, &mut input);
                     input.push(b'\n');
                     count += 1;
                 }
@@ -40,7 +40,7 @@ impl Lines {
         let all: usize = rows.iter().sum();
         let text = match all {
             0 => String::new(),
-            all => run(context, command, input, &Rows { chunks, count: all })?,
+            all => run(context, command, &input, &Rows { chunks, count: all })?,
         };
         Ok(Self::new(text, &rows))
     }
@@ -114,7 +114,7 @@ fn placed(row: u64, line: Option<u64>) -> String {
 const OUTPUT: usize = 64 << 20;
 
 /// Runs a command on rows, and returns what it wrote: a line for each.
-fn run(context: &Context, command: &Command, input: Vec<u8>, rows: &Rows<'_>) -> Result<String, ActionError> {
+fn run(context: &Context, command: &Command, input: &[u8], rows: &Rows<'_>) -> Result<String, ActionError> {
     const TRY: &str = "try it: give it a row on its standard input";
     const EACH: &str = "it has to write a line for each row: a sample, a list of samples, or `{\"reject\": \"why\"}`";
     let (name, count) = (command.command.join(" "), rows.count);
@@ -123,6 +123,7 @@ fn run(context: &Context, command: &Command, input: Vec<u8>, rows: &Rows<'_>) ->
         ActionError::Failure(failure.about(SourceFault::Command).hint(hint))
     };
     let limit = PipeLimit { lines: count, bytes: OUTPUT + 16 * input.len() };
+    let input = ScratchFolder(context.outputs.scratch.clone()).holding(input)?;
     let Piped { status, output, said } =
         system::pipe(&command.command, &context.sources.root, input, limit, &context.control.interrupt).map_err(
             |error| failed(error.to_string(), "the program is looked for as a shell does, and runs in the workspace"),

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Seek, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,6 +23,15 @@ impl ScratchFolder {
     /// Creates a nameless file.
     pub fn create(&self) -> Result<File, FileError> {
         tempfile::tempfile_in(&self.0).map_err(|error| self.error("write", error))
+    }
+
+    /// Creates a nameless file that holds these bytes and is read from its beginning, and the folder if there is none.
+    pub fn holding(&self, bytes: &[u8]) -> Result<File, FileError> {
+        super::create_private_dir(&self.0)?;
+        let mut file = self.create()?;
+        let written = file.write_all(bytes).and_then(|()| file.rewind());
+        written.map_err(|error| self.error("write", error))?;
+        Ok(file)
     }
 }
 
