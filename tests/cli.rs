@@ -53,6 +53,7 @@ documents! {
     caching: "docs/caching.md",
     remote_cache: "docs/remote-cache.md",
     releases: "docs/releases.md",
+    publish: "docs/publish.md",
     workers: "docs/workers.md",
     make_ninja_ci: "docs/make-ninja-ci.md",
     history: "docs/history.md",

@@ -587,7 +587,7 @@ class Pulled(Record):
 
 
 class PulledFile(Record):
-    """A file of a release that was pulled."""
+    """A file that was pulled."""
 
     blake3: str
     """BLAKE3 of its bytes."""
@@ -601,8 +601,26 @@ class PulledFile(Record):
     """Number of rows."""
 
 
+class PulledOutputs(Record):
+    """Outputs of a recipe that were pulled from a folder or a bucket."""
+
+    _records = {"files": "PulledFile", "requests": "Requests"}
+    dry_run: bool
+    """Whether this was a dry run, which writes nothing."""
+    files: list[PulledFile]
+    """The files, by path."""
+    place: str
+    """The folder of the recipe, or its address."""
+    recipe: str
+    """Name of the recipe."""
+    requests: Requests
+    """Requests, each attempt counted."""
+    version: str
+    """The version."""
+
+
 class Pushed(Record):
-    """What was pushed."""
+    """What was pushed to a repository."""
 
     _records = {"files": "PushedFile"}
     commit: str
@@ -633,9 +651,43 @@ class PushedFile(Record):
     is_new: bool
     """Whether it was not there, or had other bytes."""
     path: str
-    """Path in the repository."""
+    """Path in the repository, or in the folder of the recipe."""
     rows: int
     """Number of rows."""
+
+
+class PushedOutputs(Record):
+    """What was pushed to a folder or a bucket."""
+
+    _records = {"recipes": "PushedRecipe", "requests": "Requests"}
+    dry_run: bool
+    """Whether this was a dry run, which sends nothing."""
+    recipes: list[PushedRecipe]
+    """The recipes, by name."""
+    requests: Requests
+    """Requests, each attempt counted."""
+    to: str
+    """The folder or the bucket."""
+
+
+class PushedRecipe(Record):
+    """A recipe that was pushed."""
+
+    _records = {"files": "PushedFile"}
+    before: str | None
+    """The version that was there before, if any."""
+    copied: list[str]
+    """Paths of the new files whose bytes the version before had: the bucket has copied them, and nothing was sent."""
+    files: list[PushedFile]
+    """Its files, by path."""
+    is_new: bool
+    """Whether `current.json` was replaced; otherwise it said the same already."""
+    recipe: str
+    """Name of the recipe, which is the folder that it has there."""
+    uploaded_bytes: int
+    """Number of bytes of files that were sent."""
+    version: str
+    """The version: the folder of its files, in that of the recipe."""
 
 
 class Reason(Record):

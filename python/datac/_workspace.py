@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         ListedRelease,
         Problem,
         Pulled,
+        PulledOutputs,
         Pushed,
+        PushedOutputs,
         RecipeStats,
         RecipeStatus,
         Released,
@@ -231,54 +233,63 @@ class Workspace:
 
     def pull(
         self,
-        name: str,
+        name: str | os.PathLike[str],
         to: str | os.PathLike[str] | None = None,
         *,
         force: bool = False,
         dry_run: bool = False,
         progress: bool | None = None,
-    ) -> Pulled:
-        """Puts the files of a release (`NAME@VERSION`) in place, each whole, with every byte checked; needs no recipe.
+    ) -> Pulled | PulledOutputs:
+        """Puts files in place, each whole, with every byte checked; needs no recipe.
 
+        - `name`: a release (`NAME@VERSION`), or the folder of a recipe that was pushed (`s3://bucket/folder/sft/general`, `/folder/sft/general`),
+          whose current version is got.
         - `to`: the folder, relative to the current one; by default that of the outputs.
         - `force`: replace files that have other bytes.
         - `dry_run`: only say what would be written.
 
-        Raises `DatacError` if a file with other bytes is in the way, `SourceError` if there is no such release or a piece of it is damaged,
-        `ConfigError` without a shared cache, and `LockError` if it is not signed with a key that the workspace trusts. Nothing is then
-        half written.
+        Raises `DatacError` if a file with other bytes is in the way, `SourceError` if there is no such release or recipe or something of it is
+        damaged, `ConfigError` without a shared cache, and `LockError` if it is not signed with a key that the workspace trusts. Nothing is
+        then half written.
         """
-        from ._records import Pulled
+        from ._records import Pulled, PulledOutputs
 
         folder = None if to is None else os.path.abspath(to)
         with shown(progress) as on_progress:
-            return Pulled(json.loads(self._handle.pull(name, to=folder, force=force, dry_run=dry_run, on_progress=on_progress)))
+            document = self._handle.pull(_place(name), to=folder, force=force, dry_run=dry_run, on_progress=on_progress)
+        found = json.loads(document)
+        return Pulled(found) if "release" in found else PulledOutputs(found)
 
     def push(
         self,
-        to: str,
+        to: str | os.PathLike[str],
         *selectors: str,
         target: str | None = None,
         revision: str | None = None,
         message: str | None = None,
         dry_run: bool = False,
         progress: bool | None = None,
-    ) -> Pushed:
-        """Writes the files of one target, with its card, to a dataset repository of the hub (`hf://ORG/NAME`), in one commit.
+    ) -> Pushed | PushedOutputs:
+        """Writes outputs to where others read them.
+
+        A folder or a bucket (`s3://bucket/folder`, also `gs://` and `az://`) gets all outputs of each recipe as a version that never changes,
+        beside `current.json`, which says which version is the recipe now. A dataset repository of the hub (`hf://ORG/NAME`) gets the files
+        of one target, with its card, in one commit; for that there are
 
         - `target`: the folder of the target, if the recipes have several; by default the one with `layout: hub`.
         - `revision`: the branch, which must exist; by default `main`.
         - `message`: what the commit is called.
-        - `dry_run`: only say what would be sent.
 
-        Raises `DatacError` if the recipe is not up to date, `ConfigError` if it is not one target or not a repository, and `SourceError`
-        if the hub cannot be reached, or refuses.
+        With `dry_run`, it is only said what would be sent.
+
+        Raises `DatacError` if a recipe is not up to date, or somebody else has pushed it meanwhile, `ConfigError` if it is not an address or not
+        one target, `SourceError` if the place cannot be reached, or refuses, and `LockError` if something else is in its place.
         """
-        from ._records import Pushed
+        from ._records import Pushed, PushedOutputs
 
         with shown(progress) as on_progress:
             document = self._handle.push(
-                to,
+                _place(to),
                 list(selectors),
                 target=target,
                 revision=revision,
@@ -286,7 +297,8 @@ class Workspace:
                 dry_run=dry_run,
                 on_progress=on_progress,
             )
-        return Pushed(json.loads(document))
+        found = json.loads(document)
+        return Pushed(found) if "repo" in found else PushedOutputs(found)
 
     def validate(self, *selectors: str) -> list[Problem]:
         """Checks recipes by their text alone and returns their problems, each with path, line and column."""
@@ -365,6 +377,13 @@ class Workspace:
 
 def _told(on_event: Callable[[Event], object] | None) -> Callable[[str], object] | None:
     return None if on_event is None else lambda event: on_event(json.loads(event))
+
+
+def _place(given: str | os.PathLike[str]) -> str:
+    """Returns an address; a path that says that it is one is relative to the current folder, whatever the workspace is."""
+    if isinstance(given, str):
+        return os.path.abspath(given) if given.startswith(".") else given
+    return os.path.abspath(given)
 
 
 def _opened(path: str, settings: dict[str, Any]) -> Workspace:

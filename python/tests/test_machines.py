@@ -174,8 +174,10 @@ def test_a_target_is_pushed_to_the_hub(own, monkeypatch):
         own(alpaca(30), "output: [{ shape: trl, layout: hub }, { shape: messages }]\n").build()
         hub = f"http://127.0.0.1:{server.server_address[1]}"
         ws = datac.Workspace(own(alpaca(30), "output: [{ shape: trl, layout: hub }, { shape: messages }]\n").path, hub=hub)
-        with pytest.raises(datac.ConfigError, match="not a dataset repository"):
+        with pytest.raises(datac.ConfigError, match="neither an address nor the path"):
             ws.push("org/name", "sft/own")
+        with pytest.raises(datac.ConfigError, match="not a dataset repository"):
+            ws.push("hf://org", "sft/own")
         planned = ws.push("hf://org/name", "sft/own", dry_run=True)
         assert planned.dry_run and planned.files and not server.commits
         pushed = ws.push("hf://org/name", "sft/own", message="rows of today")
@@ -186,3 +188,33 @@ def test_a_target_is_pushed_to_the_hub(own, monkeypatch):
         with pytest.raises(datac.ConfigError):
             ws.push("hf://org/name", "sft/own", target="nothing")
         server.shutdown()
+
+
+def test_outputs_are_pushed_to_a_folder_and_pulled(own, tmp_path, monkeypatch):
+    ws = own(alpaca(30), "output: [native, { shape: trl }]\n")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(datac.DatacError, match="only what is up to date can be pushed"):
+        ws.push(tmp_path / "out")
+    ws.build()
+    planned = ws.push(tmp_path / "out", dry_run=True)
+    assert planned.dry_run and planned.recipes[0].is_new and not list((tmp_path / "out").iterdir())
+    monkeypatch.chdir(tmp_path)
+    pushed = ws.push("./out", "sft/own")
+    [recipe] = pushed.recipes
+    assert (recipe.recipe, recipe.before) == ("sft/own", None) and all(file.is_new for file in recipe.files)
+    current = json.loads((tmp_path / "out/sft/own/current.json").read_text())
+    assert current["version"] == recipe.version and {file["target"] for file in current["files"]} == {"native", "trl"}
+    again = ws.push(tmp_path / "out")
+    assert not again.recipes[0].is_new and again.recipes[0].before == recipe.version and again.requests.writes == 0
+
+    pulled = ws.pull("./out/sft/own", "copy")
+    assert pulled.recipe == "sft/own" and {file.placement for file in pulled.files} == {"written"}
+    for file in current["files"]:
+        assert (tmp_path / "copy" / file["output"]).read_bytes() == (ws.path / "dataset" / file["output"]).read_bytes()
+    with pytest.raises(datac.SourceError, match="no `current.json`"):
+        ws.pull("./out", "copy")
+    with pytest.raises(datac.SourceError, match="does not exist"):
+        ws.push("./nowhere")
+    (tmp_path / "out/sft/own/current.json").write_text("mine")
+    with pytest.raises(datac.LockError, match="was not written by datac"):
+        ws.push("./out")

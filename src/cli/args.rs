@@ -133,9 +133,9 @@ pub(super) enum Command {
     Release(release::Options),
     /// List the releases in the shared cache
     Releases(releases::Options),
-    /// Get the files of a release
+    /// Get the files of a release, or of a recipe that was pushed
     Pull(pull::Options),
-    /// Write outputs with their card to a dataset repository of the Hub
+    /// Write outputs to a folder, a bucket, or a dataset repository of the Hub
     Push(push::Options),
     /// Inspect and clean up the cache
     Cache(cache::Options),
@@ -216,6 +216,7 @@ impl Command {
             Self::Release(options) => options.remote.below(folder),
             Self::Releases(options) => options.remote.below(folder),
             Self::Pull(options) => options.below(folder),
+            Self::Push(options) => options.below(folder),
             Self::Cache(options) => options.remote_mut().into_iter().for_each(|remote| remote.below(folder)),
             _ => {}
         }

@@ -32,6 +32,7 @@ mod models;
 mod overlong;
 mod own_models;
 mod packed;
+mod pushed;
 mod python;
 mod read_back;
 mod remote;

@@ -250,7 +250,8 @@ fn what_cannot_be_pushed_says_why() {
     let before = hub.files("org/data");
     let url = hub.url();
     for (arguments, token, code, word) in [
-        (&["push", "org/data"][..], Some(TOKEN), 2, "write hf://ORG/NAME"),
+        (&["push", "org/data"][..], Some(TOKEN), 2, "write hf://org/data for a dataset repository, or ./org/data"),
+        (&["push", "hf://org"], Some(TOKEN), 2, "write hf://ORG/NAME"),
         (&["push", "hf://spaces/org/data"], Some(TOKEN), 2, "is not a dataset repository"),
         (&["push", "hf://org/../data"], Some(TOKEN), 2, "is not a dataset repository"),
         (&["push", "hf://org/data", "--target", "verl"], Some(TOKEN), 2, "available: `sft_one/trl`"),

@@ -54,6 +54,8 @@ struct Stored {
 struct State {
     objects: BTreeMap<String, Stored>,
     version: u64,
+    /// Uploads in parts that are not complete, by their ids: the name of the object, and the parts by their numbers or names.
+    uploads: BTreeMap<String, (String, BTreeMap<String, Vec<u8>>)>,
     /// Number of objects that a page of a listing has.
     page: usize,
     /// Of a hundred requests, so many are answered wrongly, as the dice say.
@@ -63,6 +65,8 @@ struct State {
     planned: Vec<(String, u16, String, usize)>,
     /// Whether conditions are not understood (501).
     is_simple: bool,
+    /// Whether bodies are compared with the digests that come with them.
+    is_checking: bool,
     log: Vec<String>,
     /// Wrong answers given so far, by kind.
     given: BTreeMap<&'static str, u64>,
@@ -133,6 +137,19 @@ impl BucketServer {
         ]
     }
 
+    /// What the environment of a client must have to reach it as the service that addresses beginning with `scheme` name.
+    pub fn variables_of(&self, scheme: &str) -> Vec<(&'static str, String)> {
+        match scheme {
+            "gs" => vec![("GOOGLE_BASE_URL", self.endpoint()), ("GOOGLE_BEARER_TOKEN", TOKEN.to_owned())],
+            "az" => vec![
+                ("AZURE_STORAGE_ENDPOINT", self.endpoint()),
+                ("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT.0.to_owned()),
+                ("AZURE_STORAGE_ACCOUNT_KEY", ACCOUNT.1.to_owned()),
+            ],
+            _ => self.variables(),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().expect("no request panics")
     }
@@ -156,6 +173,16 @@ impl BucketServer {
     /// Understands no conditions from now on.
     pub fn is_simple(&self) {
         self.state().is_simple = true;
+    }
+
+    /// Notices from now on if a body is damaged on its way, as services do.
+    pub fn is_checking(&self) {
+        self.state().is_checking = true;
+    }
+
+    /// The number of uploads that were begun and neither completed nor given up.
+    pub fn open_uploads(&self) -> usize {
+        self.state().uploads.len()
     }
 
     /// The objects by name.
@@ -260,7 +287,23 @@ impl State {
             "GET" if key.is_empty() && is_azure => self.list_azure(asked),
             "GET" if key.is_empty() => self.list(asked),
             "GET" | "HEAD" => self.get(asked, key),
+            "PUT" if asked.query.contains_key("comp") => self.put_block(asked, key),
+            "PUT" if asked.query.contains_key("uploadId") => self.put_part(asked),
             "PUT" => self.put(asked, key, is_google),
+            "POST" if asked.query.contains_key("uploads") => {
+                self.version += 1;
+                let id = format!("upload-{}", self.version);
+                self.uploads.insert(id.clone(), (key.to_owned(), BTreeMap::new()));
+                Answer::new(
+                    200,
+                    format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"),
+                )
+            }
+            "POST" if asked.query.contains_key("uploadId") => self.complete(asked),
+            "DELETE" if asked.query.contains_key("uploadId") => {
+                self.uploads.remove(&asked.query["uploadId"]);
+                Answer::new(204, "")
+            }
             "DELETE" if self.objects.remove(key).is_none() && is_google => Answer::error(404, "NoSuchKey"),
             "DELETE" => Answer::new(204, ""),
             "POST" if is_azure => self.remove_azure(asked),
@@ -307,6 +350,17 @@ impl State {
         } else {
             (asked.headers.contains_key("if-none-match"), asked.headers.get("if-match").cloned())
         };
+        let source = ["x-amz-copy-source", "x-goog-copy-source"].iter().find_map(|name| asked.headers.get(*name));
+        if let Some(source) = source {
+            let source = decoded(source);
+            let source = source.strip_prefix(BUCKET).and_then(|key| key.strip_prefix('/')).unwrap_or_default();
+            let Some(copied) = self.objects.get(source).map(|stored| stored.bytes.clone()) else {
+                return Answer::error(404, "NoSuchKey");
+            };
+            self.set(key, copied);
+            let tag = self.objects[key].tag();
+            return Answer::new(200, format!("<CopyObjectResult><ETag>{tag}</ETag></CopyObjectResult>"));
+        }
         if self.is_simple && (only_new || only_this.is_some()) {
             return Answer::error(501, "NotImplemented");
         }
@@ -324,6 +378,51 @@ impl State {
         }
         self.set(key, asked.body.clone());
         Answer::new(200, "").about(&self.objects[key])
+    }
+
+    fn put_part(&mut self, asked: &Asked) -> Answer {
+        let number = asked.query["partNumber"].clone();
+        let Some((_, parts)) = self.uploads.get_mut(&asked.query["uploadId"]) else {
+            return Answer::error(404, "NoSuchUpload");
+        };
+        let mut answer = Answer::new(200, "");
+        answer.headers.push(("ETag", format!("\"part-{number}\"")));
+        parts.insert(number, asked.body.clone());
+        answer
+    }
+
+    fn complete(&mut self, asked: &Asked) -> Answer {
+        let Some((key, parts)) = self.uploads.remove(&asked.query["uploadId"]) else {
+            return Answer::error(404, "NoSuchUpload");
+        };
+        let body = String::from_utf8_lossy(&asked.body).into_owned();
+        let numbers = body.split("<PartNumber>").skip(1).filter_map(|rest| rest.split_once("</PartNumber>"));
+        let wanted: Option<Vec<Vec<u8>>> = numbers.map(|(number, _)| parts.get(number).cloned()).collect();
+        let Some(wanted) = wanted else { return Answer::error(400, "InvalidPart") };
+        // As services do, but for the last one.
+        if wanted.iter().rev().skip(1).any(|part| part.len() < 5 << 20) {
+            return Answer::error(400, "EntityTooSmall");
+        }
+        self.set(&key, wanted.concat());
+        let tag = self.objects[&key].tag();
+        Answer::new(200, format!("<CompleteMultipartUploadResult><ETag>{tag}</ETag></CompleteMultipartUploadResult>"))
+            .about(&self.objects[&key])
+    }
+
+    /// Azure has no uploads that begin: blocks wait beside a name until a list says which make the object.
+    fn put_block(&mut self, asked: &Asked, key: &str) -> Answer {
+        let blocks = &mut self.uploads.entry(format!("blocks of {key}")).or_default().1;
+        if asked.query["comp"] == "block" {
+            blocks.insert(asked.query["blockid"].clone(), asked.body.clone());
+            return Answer::new(201, "");
+        }
+        let body = String::from_utf8_lossy(&asked.body).into_owned();
+        let ids = body.split("<Uncommitted>").skip(1).filter_map(|rest| rest.split_once("</Uncommitted>"));
+        let wanted: Option<Vec<Vec<u8>>> = ids.map(|(id, _)| blocks.get(id).cloned()).collect();
+        let Some(wanted) = wanted else { return Answer::error(400, "InvalidBlockList") };
+        self.uploads.remove(&format!("blocks of {key}"));
+        self.set(key, wanted.concat());
+        Answer::new(201, "").about(&self.objects[key])
     }
 
     fn list_azure(&self, asked: &Asked) -> Answer {
@@ -456,6 +555,7 @@ fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
                 (_, Some(Wrong::Unavailable)) => Answer::error(503, "SlowDown"),
                 (_, Some(Wrong::Busy)) => Answer::error(409, "ConditionalRequestConflict"),
                 (_, Some(Wrong::Forget)) => Answer::new(200, "").about(&Stored { bytes: Vec::new(), version: 7 }),
+                (_, Some(Wrong::Garble)) if state.is_checking => Answer::error(400, "XAmzContentSHA256Mismatch"),
                 (_, Some(Wrong::Garble)) => {
                     let at = state.throw(asked.body.len() as u64) as usize;
                     let mut garbled = Asked { body: asked.body.clone(), ..asked };

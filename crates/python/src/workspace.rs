@@ -20,8 +20,9 @@ use datac::{
     system,
     workspace::{
         self, Blame, BuildReport, CacheBounds, Configuration, DroppedRow, EffectiveSetting, Explanation, Given,
-        Identified, Journey, Origin, PullOptions, Pulled, PushOptions, Pushed, RecipeReport, RecipeStatus, ReleaseList,
-        Released, RowsDiff, SettingKey, SettingValue, Slice, Stats, WorkOptions, WorkReport, discover,
+        Identified, Journey, Origin, PullOptions, Pulled, PulledOutputs, PushOptions, Pushed, PushedOutputs,
+        RecipeReport, RecipeStatus, ReleaseList, Released, RowsDiff, SettingKey, SettingValue, Slice, Stats,
+        WorkOptions, WorkReport, discover,
     },
 };
 
@@ -54,7 +55,9 @@ pub(crate) fn schemas() -> Value {
         "Released": of::<Released>(),
         "ReleaseList": of::<ReleaseList>(),
         "Pulled": of::<Pulled>(),
+        "PulledOutputs": of::<PulledOutputs>(),
         "Pushed": of::<Pushed>(),
+        "PushedOutputs": of::<PushedOutputs>(),
         "WorkReport": of::<WorkReport>(),
     })
 }
@@ -330,7 +333,7 @@ impl Workspace {
         Ok(text(&watched(py, &self.settings, &listener, work)?))
     }
 
-    /// Writes the files of a target to a dataset repository of the hub.
+    /// Writes outputs to a folder, a bucket, or a dataset repository of the hub.
     #[pyo3(signature = (to, selectors, *, target, revision, message, dry_run, on_progress))]
     #[expect(clippy::too_many_arguments, reason = "they are the options of the command")]
     fn push(

@@ -13,7 +13,7 @@ use datac::{
     Workspace, WorkspaceError,
     failure::{Failure, FailureKind},
     remote::keys::{PrivateKey, Signing},
-    workspace::{Placement, PullOptions, Pulled, Released},
+    workspace::{Placement, PullOptions, PullReport, Pulled, Released},
 };
 
 use super::{Team, space};
@@ -38,7 +38,14 @@ fn release(space: &Space, name: &str) -> Result<Released, WorkspaceError> {
 }
 
 fn pull(space: &Space, name: &str) -> Result<Pulled, WorkspaceError> {
-    space.workspace().pull(name, &PullOptions::default())
+    pulled(space.workspace().pull(name, &PullOptions::default()))
+}
+
+fn pulled(done: Result<PullReport, WorkspaceError>) -> Result<Pulled, WorkspaceError> {
+    done.map(|report| match report {
+        PullReport::Release(pulled) => pulled,
+        other => panic!("{other:?}"),
+    })
 }
 
 /// The failure of what must fail, with its hint in the text.
@@ -170,7 +177,11 @@ fn names_that_lead_elsewhere_are_refused() {
     let (team, mut first) = (Team::new(), large());
     team.join(&mut first);
     first.build();
-    for name in ["a", "a@", "../a@1", "a@../../b", "a/b@1", "a@1 2", "a@.1", "@1", "a@1@2", "a@\u{e9}"] {
+    // That of a folder is a path; what is pulled from there is a recipe that was pushed.
+    let (kind, text) = failure(pull(&first, "../a@1"));
+    assert!(kind == FailureKind::Source && text.contains("does not exist"), "{text}");
+    assert_eq!(failure(release(&first, "../a@1")).0, FailureKind::Config);
+    for name in ["a", "a@", "x/../a@1", "a@../../b", "a/b@1", "a@1 2", "a@.1", "@1", "a@1@2", "a@\u{e9}"] {
         for (kind, text) in [failure(release(&first, name)), failure(pull(&first, name))] {
             assert_eq!(kind, FailureKind::Config, "{text}");
             assert!(text.contains("is not the name of a release") && text.contains("NAME@VERSION"), "{text}");
@@ -314,8 +325,8 @@ fn files_with_other_bytes_are_only_replaced_if_that_is_forced() {
     assert_eq!(files(&to).len(), first.outputs().len());
     let dry = PullOptions { force: true, dry_run: true, ..PullOptions::default() };
     let before = second.stats();
-    let pulled = second.workspace().pull(NAME, &dry).unwrap();
-    assert_eq!(placements(&pulled).iter().filter(|placement| **placement == Placement::Replaced).count(), 1);
+    let would = pulled(second.workspace().pull(NAME, &dry)).unwrap();
+    assert_eq!(placements(&would).iter().filter(|placement| **placement == Placement::Replaced).count(), 1);
     assert_eq!(changed(&before, &second.stats()), [] as [&Path; 0]);
     second.workspace().pull(NAME, &PullOptions { force: true, ..PullOptions::default() }).unwrap();
     assert_same(&first.outputs(), &second.outputs());

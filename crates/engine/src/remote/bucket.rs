@@ -43,7 +43,7 @@ mod open {
     use crate::{
         remote::{
             LARGEST, RemoteError, limits,
-            objects::{Counters, EachRead, Fault, Go, How, Listed, Objects, Put, Wanted},
+            objects::{Counters, EachRead, Edit, Fault, Go, How, Listed, Objects, Parts, Put, Wanted},
         },
         source::{
             bucket::{Bucket, BucketAddress, BucketError, BucketRequest, Service, Variables},
@@ -106,14 +106,28 @@ mod open {
             Ok(())
         }
 
-        fn update(&self, name: &str, edit: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>) -> Result<(), Fault> {
+        fn send(&self, name: &str, bytes: u64, parts: &mut Parts<'_>) -> Result<(), Fault> {
+            let mut failed = None;
+            let sent =
+                self.bucket.send(name, bytes, &mut |most| parts(most).map_err(|fault| failed = Some(fault)).ok());
+            match failed {
+                Some(fault) => Err(fault),
+                None => sent.map_err(self::fault),
+            }
+        }
+
+        fn copy(&self, from: &str, to: &str) -> bool {
+            self.bucket.copy(from, to)
+        }
+
+        fn update(&self, name: &str, edit: &mut Edit<'_>) -> Result<(), Fault> {
             self.update_all(&[name.to_owned()], &mut |_, old| edit(old))
         }
 
         fn update_all(
             &self,
             names: &[String],
-            edit: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Vec<u8>,
+            edit: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Option<Vec<u8>>,
         ) -> Result<(), Fault> {
             self.counters.received(self.bucket.update(names, edit).map_err(fault)?);
             Ok(())

@@ -16,12 +16,12 @@ use rayon::prelude::*;
 
 use super::{
     LARGEST, RemoteError, RemoteKind,
-    objects::{Counters, EachRead, Fault, Go, How, Listed, Objects, Put, Wanted},
+    objects::{Counters, EachRead, Edit, Fault, Go, How, Listed, Objects, Parts, Put, Wanted},
 };
 use crate::system::{self, EntryKind, FileError, Replacement, Stopwatch};
 
 /// A shared cache that a path or a `file://` address names.
-pub(super) struct FolderRemote;
+pub(super) struct FolderRemote(pub(super) Reading);
 
 impl RemoteKind for FolderRemote {
     fn is_meant(&self, given: &str) -> bool {
@@ -37,8 +37,20 @@ impl RemoteKind for FolderRemote {
         if path.is_empty() || (given.starts_with("file://") && !path.starts_with('/')) {
             return Err(RemoteError::new(given, "write it as /folder or file:///folder"));
         }
-        Ok(Arc::new(Folder { root: root.join(path), counters, is_stuck: AtomicBool::new(false) }))
+        // The root may be `.` itself, and is shown.
+        let path = path.strip_prefix("./").filter(|rest| !rest.is_empty()).unwrap_or(path);
+        Ok(Arc::new(Folder { root: root.join(path), counters, reading: self.0, is_stuck: AtomicBool::new(false) }))
     }
+}
+
+/// How objects are read by those that they are written for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reading {
+    /// What a power cut tears is noticed by whoever reads it, and replaced by whoever publishes it again. So nothing is synced unless that is
+    /// asked for.
+    Checked,
+    /// Programs read the files as they are, so each is synced before it is put in place.
+    Trusting,
 }
 
 /// Name of the file that is locked while an object beside it is changed.
@@ -57,6 +69,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(crate) struct Folder {
     root: PathBuf,
     counters: Arc<Counters>,
+    reading: Reading,
     /// Whether a lock was waited for in vain.
     is_stuck: AtomicBool,
 }
@@ -98,8 +111,14 @@ impl Folder {
         }
         let mut file = begin(&path)?;
         file.write_all(bytes)?;
-        // Not synced: what a power cut tears is noticed by whoever reads it, and replaced by whoever publishes it again.
-        file.commit_unsynced()
+        self.put_in_place(file)
+    }
+
+    fn put_in_place(&self, file: Replacement) -> Result<(), FileError> {
+        match self.reading {
+            Reading::Checked => file.commit_unsynced(),
+            Reading::Trusting => file.synced()?.put_in_place().map(drop),
+        }
     }
 
     /// Locks the folder of an object against others that change what is in it, until the result is dropped. Where files cannot be
@@ -173,14 +192,32 @@ impl Objects for Folder {
         Ok(())
     }
 
-    fn update(&self, name: &str, edit: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>) -> Result<(), Fault> {
+    fn send(&self, name: &str, bytes: u64, parts: &mut Parts<'_>) -> Result<(), Fault> {
+        const AT_A_TIME: usize = 1 << 20;
+        self.check()?;
+        let mut file = begin(&self.root.join(name)).map_err(fault)?;
+        file.reserve(bytes).map_err(fault)?;
+        let mut sent = 0;
+        loop {
+            let part = parts(AT_A_TIME)?;
+            if part.is_empty() {
+                break;
+            }
+            file.write_all(&part).map_err(fault)?;
+            sent += part.len();
+        }
+        self.counters.write(sent);
+        self.put_in_place(file).map_err(fault)
+    }
+
+    fn update(&self, name: &str, edit: &mut Edit<'_>) -> Result<(), Fault> {
         self.check()?;
         let _lock = self.lock(name);
         self.counters.read();
         let old = self.read_one(&Wanted { name: name.to_owned(), range: None }).map_err(fault)?;
-        let put = Put { name: name.to_owned(), bytes: edit(old), how: How::Replace };
-        self.counters.write(put.bytes.len());
-        self.write_one(&put).map_err(fault)
+        let Some(bytes) = edit(old) else { return Ok(()) };
+        self.counters.write(bytes.len());
+        self.write_one(&Put { name: name.to_owned(), bytes, how: How::Replace }).map_err(fault)
     }
 
     fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Fault> {

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
     LARGEST, RemoteError, RemoteKind, limits,
-    objects::{Counters, EachRead, Fault, Go, Listed, Objects, Put, Wanted},
+    objects::{Counters, EachRead, Edit, Fault, Go, Listed, Objects, Parts, Put, Wanted},
 };
 use crate::source::hub::{AskedObject, ObjectServer};
 
@@ -56,7 +56,11 @@ impl Objects for Http {
         Err(cannot("written"))
     }
 
-    fn update(&self, _: &str, _: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>) -> Result<(), Fault> {
+    fn send(&self, _: &str, _: u64, _: &mut Parts<'_>) -> Result<(), Fault> {
+        Err(cannot("written"))
+    }
+
+    fn update(&self, _: &str, _: &mut Edit<'_>) -> Result<(), Fault> {
         Err(cannot("written"))
     }
 

@@ -27,6 +27,7 @@ pub mod keys;
 mod objects;
 mod part;
 mod published;
+pub(crate) mod pushed;
 mod reader;
 pub(crate) mod release;
 mod report;
@@ -36,6 +37,7 @@ mod writer;
 
 pub(crate) use objects::{Fault, Objects};
 pub(crate) use published::Published;
+pub use pushed::{CurrentFile, CurrentOutputs};
 pub(crate) use reader::{Read, Reader};
 pub use release::{Release, ReleaseError, ReleaseName, ReleasedFile, ReleasedRecipe, Stored};
 pub use report::{Refused, Requests, SharedReport};
@@ -89,7 +91,7 @@ const KINDS: &[&dyn RemoteKind] = &[
     #[cfg(feature = "hub")]
     &http::HttpRemote,
     &bucket::BucketRemote,
-    &folder::FolderRemote,
+    &folder::FolderRemote(folder::Reading::Checked),
 ];
 
 /// A name that does not lead to a shared cache.
@@ -97,8 +99,8 @@ const KINDS: &[&dyn RemoteKind] = &[
 #[error("`{given}` is not a shared cache: {reason}")]
 pub(crate) struct RemoteError {
     /// The name, without credentials.
-    given: String,
-    reason: String,
+    pub(crate) given: String,
+    pub(crate) reason: String,
     /// What names shared caches have, if the name is what is wrong.
     pub(crate) hint: Option<&'static str>,
 }
@@ -172,6 +174,22 @@ impl RemoteAccess {
         let counters = Arc::<Counters>::default();
         let objects = kind.open(given, &self.root, counters.clone())?;
         Ok(Some(Remote { name: given.trim_end_matches('/').to_owned(), objects, counters }))
+    }
+
+    /// Opens another place, in which programs read the outputs of recipes, without a request.
+    pub(crate) fn open_outputs(&self, given: &str) -> Result<Remote, RemoteError> {
+        static FOLDER: folder::FolderRemote = folder::FolderRemote(folder::Reading::Trusting);
+        let given = given.trim();
+        let mut kinds = KINDS.iter().filter(|kind| kind.is_network()).copied().chain([&FOLDER as &dyn RemoteKind]);
+        let Some(kind) = kinds.find(|kind| kind.is_meant(given)) else {
+            return Err(RemoteError::new(given, "it is neither a folder nor an address that this datac knows"));
+        };
+        if self.offline && kind.is_network() {
+            return Err(RemoteError::unusable(given, "the network is disabled"));
+        }
+        let counters = Arc::<Counters>::default();
+        let objects = kind.open(given, &self.root, counters.clone())?;
+        Ok(Remote { name: given.trim_end_matches('/').to_owned(), objects, counters })
     }
 }
 

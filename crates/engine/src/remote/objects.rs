@@ -50,6 +50,12 @@ pub(crate) struct Fault(pub(crate) String);
 /// Receives the bytes of an object by its number in the request; `None` if there is no such object.
 pub(crate) type EachRead<'a> = dyn FnMut(usize, Result<Option<Vec<u8>>, Fault>) -> Go + 'a;
 
+/// Makes the new bytes of an object from the old ones; `None` leaves the object as it is.
+pub(crate) type Edit<'a> = dyn FnMut(Option<Vec<u8>>) -> Option<Vec<u8>> + 'a;
+
+/// Returns up to so many of the next bytes of an object, none at its end, or fails if they are not those that were expected.
+pub(crate) type Parts<'a> = dyn FnMut(usize) -> Result<Vec<u8>, Fault> + 'a;
+
 /// Whether to go on with the objects that are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Go {
@@ -69,14 +75,25 @@ pub(crate) trait Objects: Send + Sync {
     /// objects may have been written.
     fn write(&self, objects: Vec<Put>) -> Result<(), Fault>;
 
-    /// Replaces an object by what `edit` makes of it; `None` if there is none. Nobody else changes the object meanwhile.
-    fn update(&self, name: &str, edit: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>) -> Result<(), Fault>;
+    /// Writes an object of `bytes` bytes that need not fit into memory, in place of what is there. A reader sees the object whole or
+    /// not at all. If `parts` fails, nothing is written.
+    fn send(&self, name: &str, bytes: u64, parts: &mut Parts<'_>) -> Result<(), Fault>;
+
+    /// Copies an object without its bytes passing through this machine. Returns false if that cannot be done, whatever the reason.
+    fn copy(&self, from: &str, to: &str) -> bool {
+        let _ = (from, to);
+        false
+    }
+
+    /// Replaces an object by what `edit` makes of it, which is asked with `None` if there is no such object, and leaves the object as it
+    /// is by returning `None`. Nobody else changes the object meanwhile.
+    fn update(&self, name: &str, edit: &mut Edit<'_>) -> Result<(), Fault>;
 
     /// Replaces objects as [`Objects::update`] does each, by their numbers; several at a time where each takes long.
     fn update_all(
         &self,
         names: &[String],
-        edit: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Vec<u8>,
+        edit: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Option<Vec<u8>>,
     ) -> Result<(), Fault> {
         names.iter().enumerate().try_for_each(|(number, name)| self.update(name, &mut |old| edit(number, old)))
     }
@@ -87,7 +104,7 @@ pub(crate) trait Objects: Send + Sync {
         let mut is_new = false;
         self.update(name, &mut |old| {
             is_new = old.is_none();
-            old.unwrap_or_else(|| bytes.clone())
+            is_new.then(|| bytes.clone())
         })?;
         Ok(is_new)
     }

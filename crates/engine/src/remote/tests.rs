@@ -12,7 +12,7 @@ use super::{
     Gathered, Published, Reader, Remote, Writer,
     index::{self, Entry},
     keys::{PrivateKey, PublicKey},
-    objects::{Counters, EachRead, Fault, Go, How, Listed, Objects, Put, Wanted},
+    objects::{Counters, EachRead, Edit, Fault, Go, How, Listed, Objects, Parts, Put, Wanted},
     part::Body,
     reader::{Known, blob_name},
 };
@@ -75,10 +75,16 @@ impl Objects for Memory {
         Ok(())
     }
 
-    fn update(&self, name: &str, edit: &mut dyn FnMut(Option<Vec<u8>>) -> Vec<u8>) -> Result<(), Fault> {
+    fn send(&self, name: &str, bytes: u64, parts: &mut Parts<'_>) -> Result<(), Fault> {
+        let bytes = parts(bytes as usize)?;
+        self.write(vec![Put { name: name.to_owned(), bytes, how: How::Replace }])
+    }
+
+    fn update(&self, name: &str, edit: &mut Edit<'_>) -> Result<(), Fault> {
         self.counters.read();
         let old = self.objects.lock().unwrap().get(name).cloned();
-        self.write(vec![Put { name: name.to_owned(), bytes: edit(old), how: How::Replace }])
+        let puts = edit(old).map(|bytes| Put { name: name.to_owned(), bytes, how: How::Replace });
+        self.write(puts.into_iter().collect())
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), Fault> {

@@ -288,7 +288,7 @@ impl<'w> Writer<'w> {
             let mut old = old.map(|bytes| index::decode(&bytes)).unwrap_or_default();
             // What was refused is named no more.
             old.retain(|entry| !self.known.broken.contains(&index::pack_name(&entry.pack)));
-            index::encode(&index::merge(old, &new[number]))
+            Some(index::encode(&index::merge(old, &new[number])))
         })
     }
 }

@@ -11,6 +11,7 @@ mod init;
 mod inspect;
 mod inventory;
 mod lock;
+mod pulled;
 mod push;
 mod recipe_graph;
 mod release;
@@ -45,9 +46,10 @@ pub use init::{InitFile, Placed, SCHEMA_PATH, WORKFLOW, recipe_schema};
 pub use inspect::{Inspect, InspectedColumn, InspectedFile, InspectedKind, InspectedReject, Inspection};
 pub use inventory::{Inventory, ListedOutput, ListedRecipe, ListedSource};
 pub use lock::{LockChange, LockReport, Upgrade};
-pub use push::{PushOptions, Pushed, PushedFile};
+pub use pulled::{Placement, PullOptions, PullReport, PulledFile};
+pub use push::{PulledOutputs, PushOptions, PushReport, Pushed, PushedFile, PushedOutputs, PushedRecipe};
 pub use recipe_graph::{Edge, Node, NodeKind, RecipeGraph};
-pub use release::{ListedRelease, Placement, PullOptions, Pulled, PulledFile, ReleaseList, Released};
+pub use release::{ListedRelease, Pulled, ReleaseList, Released};
 pub use show::{Condition, Pick, Shown, ShownRow};
 pub use stats::{FileStats, Lengths, Numbers, RecipeStats, Stats};
 pub use table::OutputTable;
@@ -218,16 +220,23 @@ impl Workspace {
         release::list(&self.site, wanted)
     }
 
-    /// Puts the files of a release (`NAME@VERSION`) in place, each whole, with every byte checked.
+    /// Puts files in place, each whole, with every byte checked: those of a release (`NAME@VERSION`), or of the current version of a
+    /// recipe that was pushed to a folder or a bucket (`s3://bucket/folder/sft/general`).
     ///
     /// Files that are there with the same bytes stay as they are. If any has other bytes, nothing is written, unless that is forced.
-    pub fn pull(&self, name: &str, options: &PullOptions) -> Result<Pulled, WorkspaceError> {
-        release::pull(&self.site, name, options)
+    pub fn pull(&self, from: &str, options: &PullOptions) -> Result<PullReport, WorkspaceError> {
+        if push::is_place(from) {
+            return push::pull(&self.site, from, options).map(PullReport::Outputs);
+        }
+        release::pull(&self.site, from, options).map(PullReport::Release)
     }
 
-    /// Writes the files of one target, whose recipe must be up to date, to a dataset repository of the hub (`hf://ORG/NAME`), in one
-    /// commit. Files that are there are not sent.
-    pub fn push(&self, to: &str, selectors: &[String], options: &PushOptions) -> Result<Pushed, WorkspaceError> {
+    /// Writes outputs of recipes that are up to date to where others read them. Files that are there are not sent.
+    ///
+    /// `hf://ORG/NAME` is a dataset repository of the Hub, which gets the files of one target in one commit. `s3://bucket/folder`, `gs://…`,
+    /// `az://…` and paths of folders get all outputs of each recipe, as a version that never changes, beside a document that says which
+    /// version is current.
+    pub fn push(&self, to: &str, selectors: &[String], options: &PushOptions) -> Result<PushReport, WorkspaceError> {
         push::push(&self.site, to, selectors, options)
     }
 

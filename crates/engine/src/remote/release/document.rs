@@ -99,7 +99,7 @@ pub(crate) fn check_paths(release: &Release, name: &ReleaseName) -> Result<(), R
 }
 
 /// Returns why a path is not one of an output; `None` if it is.
-fn fault_of(path: &str) -> Option<&'static str> {
+pub(in crate::remote) fn fault_of(path: &str) -> Option<&'static str> {
     const LONGEST: usize = 255;
     let is_bad = |part: &str| part.is_empty() || part.len() > LONGEST;
     if path.chars().any(|c| c.is_control() || c == '\\') {

@@ -19,6 +19,7 @@ mod pieces;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(super) use document::fault_of;
 pub(crate) use document::{SignedRelease, check_paths, decode};
 pub use error::ReleaseError;
 pub use name::ReleaseName;

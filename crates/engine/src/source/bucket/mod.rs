@@ -11,7 +11,9 @@ mod transport;
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion, path::Path};
+use object_store::{
+    GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion, path::Path,
+};
 use tokio::{
     runtime::{self, Runtime},
     task::JoinSet,
@@ -36,6 +38,12 @@ pub(crate) const PART: u64 = 4 << 20;
 
 /// Number of parts of one object that are read at once.
 const PARTS_AT_ONCE: usize = 4;
+
+/// Size of the parts in which large objects are sent, in bytes. Services ask for 5 MiB at least.
+const SENT_PART: u64 = 8 << 20;
+
+/// Number of parts of an object that is sent, of which services take 10,000 at most.
+const MOST_PARTS: u64 = 9000;
 
 /// Number of times that an object is read and changed before whoever changes it all the time is left alone.
 const MOST_ROUNDS: u32 = 24;
@@ -140,14 +148,69 @@ impl Bucket {
         first
     }
 
-    /// Replaces objects by what `edit` makes of them, by their numbers, several at a time; `None` if there is none. If another
-    /// writer was faster, `edit` is asked again. Returns the number of bytes that were read.
+    /// Writes an object of `bytes` bytes in place of what is there: at once, or in parts if it is large. `parts` returns up to so many of
+    /// the next bytes, none at the end; if it returns `None`, nothing is written.
+    pub(crate) fn send(
+        &self,
+        name: &str,
+        bytes: u64,
+        parts: &mut dyn FnMut(usize) -> Option<Vec<u8>>,
+    ) -> Result<(), BucketError> {
+        let path = self.path(name)?;
+        let size = SENT_PART.max(bytes.div_ceil(MOST_PARTS));
+        // Of no part but the last the size may differ.
+        let size = usize::try_from(size.next_multiple_of(PIECE as u64)).unwrap_or(usize::MAX);
+        let mut next = || {
+            let mut part = Vec::new();
+            while part.len() < size {
+                match parts(size - part.len())? {
+                    more if more.is_empty() => break,
+                    more if part.is_empty() => part = more,
+                    more => part.extend_from_slice(&more),
+                }
+            }
+            Some(part)
+        };
+        self.runtime().block_on(async {
+            if bytes <= size as u64 {
+                let Some(whole) = next() else { return Ok(()) };
+                return write(&*self.store, &path, in_pieces(whole), PutMode::Overwrite).await;
+            }
+            let mut upload = self.store.put_multipart(&path).await.map_err(BucketError::of)?;
+            match send_parts(&mut *upload, &mut next).await {
+                // If an answer was lost, the upload may be done: the service then knows it no longer.
+                Ok(true) => match upload.complete().await.map_err(BucketError::of) {
+                    Ok(_) | Err(BucketError::Absent) => Ok(()),
+                    Err(error) => Err(error),
+                },
+                // What is left of it costs storage, and can be seen by nobody.
+                stopped => {
+                    upload.abort().await.ok();
+                    stopped.map(drop)
+                }
+            }
+        })
+    }
+
+    /// Copies an object within the bucket. Returns false if the service does not do that, or not at once.
+    pub(crate) fn copy(&self, from: &str, to: &str) -> bool {
+        // Azure may answer before it has copied anything.
+        if self.address.service == Service::Azure {
+            return false;
+        }
+        let (Ok(from), Ok(to)) = (self.path(from), self.path(to)) else { return false };
+        self.runtime().block_on(self.store.copy(&from, &to)).is_ok()
+    }
+
+    /// Replaces objects by what `edit` makes of them, by their numbers, several at a time. `edit` is asked with `None` if there is no
+    /// such object, and leaves the object as it is by returning `None`. If another writer was faster, `edit` is asked again. Returns the
+    /// number of bytes that were read.
     ///
     /// A service that cannot compare before it writes is written to all the same: what is lost then is found to be missing.
     pub(crate) fn update(
         &self,
         names: &[String],
-        edit: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Vec<u8>,
+        edit: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Option<Vec<u8>>,
     ) -> Result<usize, BucketError> {
         let paths: Vec<Path> = names.iter().map(|name| self.path(name)).collect::<Result<_, _>>()?;
         self.runtime().block_on(async {
@@ -162,8 +225,9 @@ impl Bucket {
                 match ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))? {
                     Step::Read { number, round, old, mode } => {
                         received += old.as_ref().map_or(0, Vec::len);
-                        let payload = in_pieces(edit(number, old));
-                        running.spawn(replace(self.store.clone(), paths[number].clone(), number, round, payload, mode));
+                        let Some(new) = edit(number, old) else { continue };
+                        let (store, path) = (self.store.clone(), paths[number].clone());
+                        running.spawn(replace(store, path, number, round, in_pieces(new), mode));
                     }
                     Step::Late { number, round } if round == MOST_ROUNDS => {
                         let reason = format!("others change `{}` all the time (tried {round} times)", names[number]);
@@ -341,6 +405,25 @@ async fn replace(
     match written {
         Err(BucketError::Conflict) => Ok(Step::Late { number, round: round + 1 }),
         written => written.map(|()| Step::Done),
+    }
+}
+
+/// Sends all that `next` returns, several parts at once. Returns false if it returns `None`.
+async fn send_parts(
+    upload: &mut dyn MultipartUpload,
+    next: &mut dyn FnMut() -> Option<Vec<u8>>,
+) -> Result<bool, BucketError> {
+    let (mut running, mut is_left) = (JoinSet::new(), true);
+    loop {
+        while is_left && running.len() < PARTS_AT_ONCE {
+            let Some(part) = next() else { return Ok(false) };
+            is_left = !part.is_empty();
+            if is_left {
+                running.spawn(upload.put_part(in_pieces(part)));
+            }
+        }
+        let Some(ended) = running.join_next().await else { return Ok(true) };
+        ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).map_err(BucketError::of)?;
     }
 }
 

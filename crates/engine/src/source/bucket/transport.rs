@@ -335,6 +335,10 @@ impl Transport {
             (403, _) => Failed::Surely(BucketError::Denied(code)),
             (416, _) => Failed::Surely(BucketError::EndsBefore),
             (501, _) => Failed::Surely(BucketError::Unsupported),
+            // What the service has received is not what was sent.
+            (400, "BadDigest" | "IncompleteBody" | "Md5Mismatch" | "RequestTimeout" | "XAmzContentSHA256Mismatch") => {
+                Failed::Perhaps(BucketError::Other(format!("the server answered {said}")), asked)
+            }
             (408 | 425 | 429 | 500 | 502..=504 | 506.., _) => {
                 Failed::Perhaps(BucketError::Other(format!("the server answered {said}")), asked)
             }
@@ -380,6 +384,9 @@ fn kind_of(request: &HttpRequest, url: &Url) -> Option<BucketRequest> {
         Method::PUT => Some(BucketRequest::Write(request.body().content_length())),
         Method::DELETE => Some(BucketRequest::Remove),
         Method::POST if asks("delete", "") || asks("comp", "batch") => Some(BucketRequest::Remove),
+        Method::POST if asks("uploads", "") || asks("uploadId", "") => {
+            Some(BucketRequest::Write(request.body().content_length()))
+        }
         _ => None,
     }
 }

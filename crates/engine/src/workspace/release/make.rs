@@ -5,12 +5,11 @@ use std::{io::Read as _, sync::atomic::Ordering};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{failure_of, fresh, rows_of};
+use super::{failure_of, fresh, pins_of, rows_of};
 use crate::{
     build::shared::Shared,
     cache::{Access, OutputFile},
     event::Event,
-    graph::{model_key, snapshot_key},
     provenance::history::{log::rfc3339, read_manifest},
     remote::{
         Release, ReleaseError, ReleaseName, ReleasedFile, ReleasedRecipe, Requests, Stored,
@@ -19,7 +18,6 @@ use crate::{
     },
     selector::assess_selected,
     site::{Site, WorkspaceError},
-    source::lock::LockFile,
     status::assess::{Assessed, Depth, Looks, Session},
     system::{self, FileError},
 };
@@ -167,7 +165,8 @@ impl Own<'_> {
             pieces.put(bytes, |_| unreachable!("memory can be read")).map_err(failed)
         };
         let manifest = self.manifest(outputs)?;
-        let (lock, manifest) = (bytes(self.lock().as_bytes(), pieces)?, bytes(&manifest, pieces)?);
+        let (lock, manifest) =
+            (bytes(pins_of(self.session, self.assessed).as_bytes(), pieces)?, bytes(&manifest, pieces)?);
         let mut files = Vec::with_capacity(outputs.len());
         for output in outputs {
             let stored = self.file(output, pieces).map_err(failed)?;
@@ -190,21 +189,6 @@ impl Own<'_> {
         // What has grown is noticed by its digest; what grows without end is not read without end.
         let source = file.take(output.meta.bytes.saturating_add(1));
         pieces.put(source, |source| FileError { verb: "read", path: path.clone(), source }.into())
-    }
-
-    /// Returns the text of a lock with the pins of the recipe alone.
-    fn lock(&self) -> String {
-        let here = &self.session.snapshots.here;
-        let Some(recipe) = &self.assessed.recipe else { return String::new() };
-        let keys = recipe.datasets.iter().map(|dataset| snapshot_key(dataset, here));
-        let keys = keys.chain(recipe.all_models().flat_map(|model| model_key(model, here)));
-        let mut lock = LockFile::default();
-        for key in keys.filter(|key| key.is_pinned()) {
-            if let Some(pin) = self.session.lock.find_part(&key.source, key.revision.as_deref(), key.part().as_ref()) {
-                lock.set(pin.clone());
-            }
-        }
-        lock.write()
     }
 
     /// Returns the manifest of the build that made these files, as it is stored.

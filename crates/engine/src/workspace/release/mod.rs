@@ -6,7 +6,7 @@ mod pull;
 
 pub use list::{ListedRelease, ReleaseList};
 pub use make::Released;
-pub use pull::{Placement, PullOptions, Pulled, PulledFile};
+pub use pull::Pulled;
 
 pub(super) use list::list;
 pub(super) use make::release;
@@ -18,8 +18,10 @@ use crate::{
     build::shared,
     cache::OutputFile,
     driver,
+    graph::{model_key, snapshot_key},
     remote::{Release, ReleaseError, ReleasedRecipe, keys::PublicKey},
     site::{Site, WorkspaceError},
+    source::lock::LockFile,
     status::{
         State,
         assess::{Assessed, Session},
@@ -79,6 +81,21 @@ fn rows_of_recipe(recipe: &ReleasedRecipe) -> u64 {
         }
     }
     targets.into_values().max().unwrap_or(0)
+}
+
+/// Returns the text of a lock with the pins of one recipe alone.
+pub(super) fn pins_of(session: &Session, assessed: &Assessed) -> String {
+    let here = &session.snapshots.here;
+    let Some(recipe) = &assessed.recipe else { return String::new() };
+    let keys = recipe.datasets.iter().map(|dataset| snapshot_key(dataset, here));
+    let keys = keys.chain(recipe.all_models().flat_map(|model| model_key(model, here)));
+    let mut lock = LockFile::default();
+    for key in keys.filter(|key| key.is_pinned()) {
+        if let Some(pin) = session.lock.find_part(&key.source, key.revision.as_deref(), key.part().as_ref()) {
+            lock.set(pin.clone());
+        }
+    }
+    lock.write()
 }
 
 /// Returns the assessed recipes with their outputs; fails unless all are up to date. `verb` is what is to be done: `released`.

@@ -1,11 +1,11 @@
-//! Pushes the files of a target to a dataset repository of the hub.
+//! Pushes the files of a target to a dataset repository of the Hub.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::release::fresh;
+use super::{PushOptions, PushedFile};
 use crate::{
     cache::{Access, OutputFile},
     driver,
@@ -13,26 +13,14 @@ use crate::{
     site::{Site, WorkspaceError},
     source::{PushFile, PushedCommit, Pushing},
     status::assess::{Depth, Looks},
+    workspace::release::fresh,
 };
 use datac_core::{
     failure::{Failure, FailureKind},
     outputs::{OutputKind, OutputSet, UNFIT},
 };
 
-/// Options of a push.
-#[derive(Clone, Debug, Default)]
-pub struct PushOptions {
-    /// The branch; by default `main`.
-    pub revision: Option<String>,
-    /// What the commit is called; by default it names the recipe.
-    pub message: Option<String>,
-    /// The target, by the name of its folder, if there are several.
-    pub target: Option<String>,
-    /// Whether to say what would be sent, and send nothing.
-    pub dry_run: bool,
-}
-
-/// What was pushed.
+/// What was pushed to a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Pushed {
     /// The repository, as the hub names it.
@@ -53,19 +41,6 @@ pub struct Pushed {
     pub files: Vec<PushedFile>,
     /// Number of bytes of files that were sent.
     pub uploaded_bytes: u64,
-}
-
-/// A file that was pushed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct PushedFile {
-    /// Path in the repository.
-    pub path: String,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// Number of rows.
-    pub rows: u64,
-    /// Whether it was not there, or had other bytes.
-    pub is_new: bool,
 }
 
 /// A target: the name of its recipe, and its files with their paths in its folder.
