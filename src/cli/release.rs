@@ -1,4 +1,4 @@
-//! `datac release`: puts outputs under a name in the shared cache, for good.
+//! `datac release`: puts outputs under a name in the shared cache, for good, and `datac release remove` takes them away.
 
 use super::{
     document::{self, Content},
@@ -8,12 +8,15 @@ use super::{
     screen::{FAINT, GOOD, HINT, Screen, VERB, bytes, counted_rows, rows},
     shared,
 };
-use crate::workspace::{Released, Workspace};
-use clap::Args;
+use crate::workspace::{Released, RemovedReleases, Workspace};
+use clap::{Args, Subcommand};
 
 /// Options of `release`.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
 The recipes must be up to date, and there must be a key (`datac cache key new`).
 Their texts, pins, manifests and output files go to the shared cache, whose
 garbage collection never removes them. A name stands for the same bytes for
@@ -28,20 +31,65 @@ cache, 4 the name stands for other bytes.
 Examples:
   datac release posttrain@2026-12-01        all recipes below config/
   datac release sft@v3 sft --remote /mnt/team
-  datac pull posttrain@2026-12-01           get the files back")]
+  datac pull posttrain@2026-12-01           get the files back
+  datac release remove sft@v2               take a release away"
+)]
 pub(super) struct Options {
+    /// What else is done with releases
+    #[command(subcommand)]
+    command: Option<ReleaseCommand>,
     /// The name: NAME@VERSION
-    #[arg(value_name = "NAME@VERSION")]
-    name: String,
+    #[arg(value_name = "NAME@VERSION", required = true)]
+    name: Option<String>,
     /// Recipes, as for `build` [default: all below config/]
     #[arg(value_name = "SELECTOR")]
     pub(super) selectors: Vec<String>,
     /// The shared cache.
     #[command(flatten)]
-    pub(super) remote: shared::Remote,
+    remote: shared::Remote,
     /// Print one JSON document to stdout
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ReleaseCommand {
+    /// Remove releases from the shared cache, with what no other one needs
+    Remove(RemoveOptions),
+}
+
+/// Options of `release remove`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Nobody can pull a removed release any more, and nothing keeps its name from being
+given to other bytes: choose a new version all the same. What other releases need
+stays. Without a name, only the pieces are removed that killed releases have left;
+they must be a day old.
+
+Exit codes: 2 bad name, or a shared cache behind a web server, 3 no such release,
+or no shared cache, 4 the document of another release is damaged.
+
+Examples:
+  datac release remove posttrain@2025-01-01
+  datac release remove sft@v1 sft@v2 -n     what it would remove
+  datac release remove                      what killed releases have left")]
+struct RemoveOptions {
+    /// The releases
+    #[arg(value_name = "NAME@VERSION")]
+    names: Vec<String>,
+    /// Show what would be removed, without removing it
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// The shared cache.
+    #[command(flatten)]
+    remote: shared::Remote,
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl Content for RemovedReleases {
+    const SCHEMA: &'static str = "datac.release-remove/1";
 }
 
 impl Content for Released {
@@ -49,17 +97,28 @@ impl Content for Released {
 }
 
 /// Schemas of the JSON documents that this command prints.
-pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Released>()];
+pub(super) const SCHEMAS: &[schema::Named] = &[schema::of::<Released>(), schema::of::<RemovedReleases>()];
 
 impl Options {
     /// Returns whether a person waits for the command.
     pub(super) fn is_watched(&self) -> bool {
-        !self.json
+        !self.json && self.command.is_none()
+    }
+
+    /// Returns the option that names the shared cache.
+    pub(super) fn remote_mut(&mut self) -> &mut shared::Remote {
+        match &mut self.command {
+            Some(ReleaseCommand::Remove(options)) => &mut options.remote,
+            None => &mut self.remote,
+        }
     }
 }
 
 pub(super) fn run(workspace: &Workspace, options: &Options, screen: &Screen, progress: &Progress) -> u8 {
-    let released = workspace.release(&options.name, &options.selectors);
+    if let Some(ReleaseCommand::Remove(options)) = &options.command {
+        return remove(workspace, options, screen);
+    }
+    let released = workspace.release(options.name.as_deref().unwrap_or_default(), &options.selectors);
     progress.finish();
     match released {
         Ok(released) if options.json => document::print(&released, screen),
@@ -99,4 +158,29 @@ fn print(released: &Released, screen: &Screen) {
         let next = format!("datac cache key trust NAME {}", released.key);
         screen.say_wrapped(&format!("{HINT}next:{HINT:#} {next} {FAINT}(others need it to pull){FAINT:#}"), 6);
     }
+}
+
+fn remove(workspace: &Workspace, options: &RemoveOptions, screen: &Screen) -> u8 {
+    let removed = match workspace.remove_releases(&options.names, options.dry_run) {
+        Ok(removed) => removed,
+        Err(error) => return errors::report(&error, workspace, screen),
+    };
+    if options.json {
+        document::print(&removed, screen);
+        return exit::OK;
+    }
+    let verb = if removed.dry_run { "would remove" } else { "removed" };
+    let what = match removed.releases.is_empty() {
+        true => String::new(),
+        false => format!("{} and ", removed.releases.join(", ")),
+    };
+    let pieces = shared::counted(removed.pieces.count, "piece");
+    let (gone, kept) = (bytes(removed.pieces.bytes), shared::counted(removed.kept.count, "piece"));
+    let text = format!("{verb} {what}{pieces}, {gone}; {kept} kept {FAINT}({}){FAINT:#}", bytes(removed.kept.bytes));
+    screen.say_wrapped(&text, 2);
+    for name in &removed.made_meanwhile {
+        let text = format!("{name} was made meanwhile and may lack pieces: release it again, which puts them back");
+        screen.warn(&text);
+    }
+    exit::OK
 }

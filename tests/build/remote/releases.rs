@@ -516,3 +516,132 @@ fn a_copy_of_the_folder_is_as_good() {
     pull(&second, NAME).unwrap();
     assert_same(&first.outputs(), &second.outputs());
 }
+
+/// Makes a file older than a day.
+fn age(path: &Path) {
+    let then = std::time::SystemTime::now() - Duration::from_secs(25 * 3600);
+    fs::File::options().append(true).open(path).unwrap().set_modified(then).unwrap();
+}
+
+#[test]
+fn a_release_is_removed_with_what_no_other_one_needs() {
+    let (team, mut first) = (Team::new(), large());
+    team.join(&mut first);
+    first.build();
+    release(&first, "a@1").unwrap();
+    let alone = objects(&team, "");
+    let outputs = first.outputs();
+    first.edit("data/a.jsonl", "Question 7:", "Question seven:");
+    first.build();
+    release(&first, "a@2").unwrap();
+    let both = objects(&team, "");
+
+    let dry = first.workspace().remove_releases(&["a@2".to_owned()], true).unwrap();
+    assert!(dry.pieces.count > 0 && dry.kept.count as usize == alone.len() - 1, "{dry:?}");
+    assert_eq!(objects(&team, ""), both);
+    let removed = first.workspace().remove_releases(&["a@2".to_owned()], false).unwrap();
+    assert_eq!((&removed.pieces, &removed.kept, &removed.made_meanwhile[..]), (&dry.pieces, &dry.kept, &[][..]));
+    assert_eq!(objects(&team, ""), alone, "what the other one needs is as it was");
+    let second = machine(&team);
+    pull(&second, "a@1").unwrap();
+    assert_same(&outputs, &second.outputs());
+    let (kind, text) = failure(pull(&machine(&team), "a@2"));
+    assert!(kind == FailureKind::Source && text.contains("there is no release `a@2`"), "{text}");
+    let (kind, text) = failure(first.workspace().remove_releases(&["a@2".to_owned()], false));
+    assert!(kind == FailureKind::Source && text.contains("the last of 1 is `a@1`"), "{text}");
+    assert_eq!(failure(first.workspace().remove_releases(&["a".to_owned()], false)).0, FailureKind::Config);
+
+    // Nothing is left of the last one.
+    first.workspace().remove_releases(&["a@1".to_owned()], false).unwrap();
+    assert_eq!(objects(&team, ""), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn pieces_of_killed_releases_go_once_they_are_old() {
+    let (team, mut first) = (Team::new(), large());
+    team.join(&mut first);
+    first.build();
+    release(&first, "a@1").unwrap();
+    let outputs = first.outputs();
+    let whole = objects(&team, "");
+    // As if it had been killed before the document.
+    first.edit("data/a.jsonl", "Question 7:", "Question seven:");
+    first.build();
+    release(&first, "a@2").unwrap();
+    fs::remove_file(team.root().join("datac-releases-1/named/a/2.release")).unwrap();
+    let left: Vec<PathBuf> = objects(&team, "").into_iter().filter(|path| !whole.contains(path)).collect();
+    assert!(!left.is_empty());
+    let removed = first.workspace().remove_releases(&[], false).unwrap();
+    assert_eq!(removed.pieces.count, 0, "a release may be on its way");
+    left.iter().for_each(|path| age(path));
+    whole.iter().for_each(|path| age(path));
+    let removed = first.workspace().remove_releases(&[], false).unwrap();
+    assert_eq!((removed.pieces.count, removed.releases), (left.len() as u64, Vec::new()));
+    assert_eq!(objects(&team, ""), whole);
+    let second = machine(&team);
+    pull(&second, "a@1").unwrap();
+    assert_same(&outputs, &second.outputs());
+}
+
+#[test]
+fn nothing_is_removed_while_it_is_not_known_what_another_release_needs() {
+    let (team, mut first) = (Team::new(), large());
+    team.join(&mut first);
+    first.build();
+    release(&first, "a@1").unwrap();
+    release(&first, "b@1").unwrap();
+    let document = team.root().join("datac-releases-1/named/b/1.release");
+    let sound = fs::read(&document).unwrap();
+    let mut bad = sound.clone();
+    bad[sound.len() / 2] ^= 1;
+    fs::write(&document, &bad).unwrap();
+    let before = objects(&team, "");
+    let (kind, text) = failure(first.workspace().remove_releases(&["a@1".to_owned()], false));
+    assert_eq!(kind, FailureKind::Lock);
+    assert!(text.contains("`b@1`") && text.contains("datac release remove b@1"), "{text}");
+    assert_eq!(objects(&team, ""), before);
+
+    // One of a stranger is one of somebody.
+    fs::write(&document, &sound).unwrap();
+    let mut stranger = first.twin();
+    stranger.remote = team.remote();
+    stranger.workspace().remove_releases(&["a@1".to_owned()], false).unwrap();
+    pull(&machine(&team), "b@1").unwrap();
+    // What is damaged can be removed itself; its pieces are found by their age.
+    fs::write(&document, &bad).unwrap();
+    objects(&team, "piece").iter().for_each(|path| age(path));
+    first.workspace().remove_releases(&["b@1".to_owned()], false).unwrap();
+    assert_eq!(objects(&team, ""), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn killed_while_it_removes_the_others_are_whole() {
+    let (team, mut first) = (Team::new(), large());
+    team.join(&mut first);
+    first.build();
+    release(&first, "a@1").unwrap();
+    let outputs = first.outputs();
+    let mut dice = Dice(3);
+    for number in 0..8 {
+        first.edit("data/b.jsonl", "Question 20007", "Question 20007 and more");
+        first.build();
+        let name = format!("b@{number}");
+        release(&first, &name).unwrap();
+        let mut command = first.command(&["release", "remove", &name, "--remote", team.root().to_str().unwrap()]);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        thread::sleep(Duration::from_millis(dice.below(60) as u64));
+        child.kill().ok();
+        child.wait().unwrap();
+        let second = machine(&team);
+        pull(&second, "a@1").unwrap();
+        assert_same(&outputs, &second.outputs());
+    }
+    objects(&team, "piece").iter().for_each(|path| age(path));
+    let names = first.workspace().releases(Some("b")).unwrap().releases;
+    let names: Vec<String> = names.into_iter().map(|release| release.release).collect();
+    first.workspace().remove_releases(&names, false).unwrap();
+    pull(&machine(&team), "a@1").unwrap();
+    first.workspace().remove_releases(&["a@1".to_owned()], false).unwrap();
+    assert_eq!(objects(&team, ""), [] as [PathBuf; 0]);
+}

@@ -109,7 +109,8 @@ pub struct SharedVerified {
 }
 
 impl SharedPart {
-    fn add(&mut self, object: &Listed) {
+    /// Counts an object.
+    pub(super) fn add(&mut self, object: &Listed) {
         self.count += 1;
         self.bytes += object.bytes;
     }
@@ -229,7 +230,7 @@ pub(crate) fn collect(remote: &Remote, max_age: Duration, dry_run: bool) -> Resu
         remote.objects.update_all(&names, &mut |_, bytes| {
             let mut entries = bytes.map(|bytes| index::decode(&bytes)).unwrap_or_default();
             entries.retain(|entry| !is_old(entry));
-            index::encode(&entries)
+            Some(index::encode(&entries))
         })?;
         let state = Put { name: state_name(), bytes: new_generation().into_bytes(), how: How::Replace };
         remote.objects.write(vec![state])?;

@@ -49,7 +49,7 @@ pub use lock::{LockChange, LockReport, Upgrade};
 pub use pulled::{Placement, PullOptions, PullReport, PulledFile};
 pub use push::{PulledOutputs, PushOptions, PushReport, Pushed, PushedFile, PushedOutputs, PushedRecipe};
 pub use recipe_graph::{Edge, Node, NodeKind, RecipeGraph};
-pub use release::{ListedRelease, Pulled, ReleaseList, Released};
+pub use release::{ListedRelease, Pulled, ReleaseList, Released, RemovedReleases};
 pub use show::{Condition, Pick, Shown, ShownRow};
 pub use stats::{FileStats, Lengths, Numbers, RecipeStats, Stats};
 pub use table::OutputTable;
@@ -218,6 +218,12 @@ impl Workspace {
     /// Lists the releases in the shared cache: all of them, those of a name, or the one that `NAME@VERSION` names.
     pub fn releases(&self, wanted: Option<&str>) -> Result<ReleaseList, WorkspaceError> {
         release::list(&self.site, wanted)
+    }
+
+    /// Removes releases (`NAME@VERSION`), and the pieces that no other one needs. Without names, only the latter, which killed releases have
+    /// left behind.
+    pub fn remove_releases(&self, names: &[String], dry_run: bool) -> Result<RemovedReleases, WorkspaceError> {
+        release::remove(&self.site, names, dry_run)
     }
 
     /// Puts files in place, each whole, with every byte checked: those of a release (`NAME@VERSION`), or of the current version of a

@@ -15,6 +15,7 @@ mod document;
 mod error;
 mod name;
 mod pieces;
+mod removal;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ pub(crate) use document::{SignedRelease, check_paths, decode};
 pub use error::ReleaseError;
 pub use name::ReleaseName;
 pub(crate) use pieces::{PieceWriter, each_part, is_piece};
+pub(crate) use removal::remove;
 
 use super::{
     Remote,

@@ -238,7 +238,7 @@ pub(crate) fn each_part(
     take: &mut dyn FnMut(&[u8]) -> Result<(), ReleaseError>,
 ) -> Result<(), ReleaseError> {
     let mut hasher = Hasher::default();
-    for some in pieces_of(remote, stored)?.chunks(AT_ONCE) {
+    for some in of(remote, stored)?.chunks(AT_ONCE) {
         if is_interrupted() {
             return Err(ReleaseError::Interrupted);
         }
@@ -251,7 +251,7 @@ pub(crate) fn each_part(
 }
 
 /// Returns the pieces of stored bytes, in their order.
-fn pieces_of(remote: &Remote, stored: &Stored) -> Result<Vec<Piece>, ReleaseError> {
+pub(super) fn of(remote: &Remote, stored: &Stored) -> Result<Vec<Piece>, ReleaseError> {
     match stored.pieces {
         None if stored.bytes == 0 => Ok(Vec::new()),
         None => {

@@ -1,16 +1,19 @@
-//! Releases of a workspace: outputs that are put under a name in the shared cache, listed, and pulled.
+//! Releases of a workspace: outputs that are put under a name in the shared cache, listed, pulled, and removed.
 
 mod list;
 mod make;
 mod pull;
+mod remove;
 
 pub use list::{ListedRelease, ReleaseList};
 pub use make::Released;
 pub use pull::Pulled;
+pub use remove::RemovedReleases;
 
 pub(super) use list::list;
 pub(super) use make::release;
 pub(super) use pull::pull;
+pub(super) use remove::remove;
 
 use std::collections::BTreeMap;
 
