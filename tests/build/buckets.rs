@@ -14,6 +14,8 @@ use crate::{
 /// A workspace whose recipes read from a bucket.
 struct Team {
     server: BucketServer,
+    /// What addresses begin with.
+    scheme: &'static str,
     space: Space,
 }
 
@@ -26,12 +28,16 @@ fn entry(name: &str, source: &str, more: &[&str]) -> String {
 
 impl Team {
     fn new(objects: &[(&str, Vec<u8>)], recipes: &[(&str, String)]) -> Self {
+        Self::of("s3", objects, recipes)
+    }
+
+    fn of(scheme: &'static str, objects: &[(&str, Vec<u8>)], recipes: &[(&str, String)]) -> Self {
         let (server, space) = (BucketServer::start(), Space::new());
         objects.iter().for_each(|(name, bytes)| server.set(name, bytes.clone()));
         recipes.iter().for_each(|(name, entry)| {
             space.write(&format!("config/sft/{name}.yaml"), recipe(std::slice::from_ref(entry), ""));
         });
-        Self { server, space }
+        Self { server, scheme, space }
     }
 
     /// Runs `datac`, which must not print a secret.
@@ -40,7 +46,7 @@ impl Team {
         for name in ["AWS_", "GOOGLE_", "AZURE_"].iter().flat_map(|prefix| system::env_names(prefix)) {
             command.env_remove(name);
         }
-        command.envs(self.server.variables()).env("HOME", space.root()).envs(more.iter().copied());
+        command.envs(self.server.variables_of(self.scheme)).env("HOME", space.root()).envs(more.iter().copied());
         let output = command.output().unwrap();
         for text in [&output.stdout, &output.stderr] {
             assert!(!String::from_utf8_lossy(text).contains("CANARY"), "a secret is printed");
@@ -364,4 +370,75 @@ fn inspect_and_add_take_addresses() {
     assert!(text.contains("s3://team/in/*.jsonl"), "{text}");
     team.ends(0, &["build"]);
     assert_eq!(team.pinned().len(), 1);
+}
+
+#[test]
+fn every_service_yields_the_same_and_pins_what_it_has() {
+    let recipes = |root: &str| {
+        [("a", "in/"), ("b", "in/b/table.csv"), ("c", "in/c.zip"), ("d", "in/**/*.z*")]
+            .map(|(name, path)| (name, entry("own", &format!("{root}{path}"), &[])))
+    };
+    let local = Space::new();
+    let large = rows(1000..16_000, 40).into_bytes();
+    let mut objects = kinds();
+    objects.push(("in/large é b+c.jsonl", large.clone()));
+    objects.iter().for_each(|(name, bytes)| local.write(&format!("data/{name}"), bytes));
+    for (name, entry) in recipes("data/") {
+        local.write(&format!("config/sft/{name}.yaml"), recipe(&[entry], ""));
+    }
+    local.build();
+    for scheme in ["s3", "gs", "az"] {
+        let root = format!("{scheme}://team/");
+        let team = Team::of(scheme, &objects, &recipes(&root));
+        team.server.page(2);
+        team.ends(0, &["build"]);
+        assert_same(&team.space.outputs(), &local.outputs());
+        let pinned = team.pinned();
+        assert_eq!(pinned.len(), 8, "{pinned:?}");
+        for (path, digest, etag) in &pinned {
+            let bytes = &team.server.objects()[path.strip_prefix(&root).unwrap()];
+            assert_eq!(*digest, format!("blake3:{}", blake3::hash(bytes).to_hex()), "{path}");
+            assert!(!etag.is_empty(), "{path}");
+        }
+        team.asked();
+        team.ends(0, &["build"]);
+        team.ends(0, &["status"]);
+        assert_eq!(team.asked(), [] as [&str; 0]);
+
+        // Another machine has the same, also from a service that goes wrong, or nothing.
+        let (mut built, mut refused) = (0, 0);
+        for seed in 0..4 {
+            let twin = team.space.twin();
+            team.server.go_wrong(if seed == 0 { 0 } else { 20 }, seed);
+            let output = team.run_in(&twin, &[], &["build", "--locked"]);
+            team.server.go_wrong(0, 0);
+            match output.status.code() {
+                Some(0) => built += 1,
+                code => {
+                    assert!(matches!(code, Some(3 | 4)), "{}", String::from_utf8_lossy(&output.stderr));
+                    refused += 1;
+                    team.ends_in(&twin, 0, &["build", "--locked"]);
+                }
+            }
+            assert_same(&twin.outputs(), &team.space.outputs());
+        }
+        assert!(built > 0, "{scheme}: {built} built, {refused} refused");
+
+        // An object that has changed is named.
+        team.server.set("in/b/table.csv", "instruction,input,output\nWhat is a lake?,,Water that stays.\n");
+        team.ends(0, &["build", "--locked"]);
+        let said = team.ends_in(&team.space.twin(), 4, &["build", "--locked"]);
+        assert!(
+            said.contains(&format!("`{root}in/b/table.csv`: the bucket has another object of this name")),
+            "{said}"
+        );
+        team.ends(0, &["lock", "--upgrade"]);
+        team.ends(0, &["build"]);
+        assert!(team.space.outputs() != local.outputs());
+        team.server.remove("in/c.zip");
+        let said = team.ends_in(&team.space.twin(), 4, &["build", "--locked"]);
+        assert!(said.contains(&format!("`{root}in/c.zip`: the bucket has no object of this name")), "{said}");
+        let said = team.ends(0, &["inspect", &format!("{root}in/b/packed.jsonl.zst")]);
+        assert!(said.contains("instruction"), "{said}");
+    }
 }

@@ -332,3 +332,147 @@ fn a_bucket_is_measured_verified_and_collected() {
     team.build(&first, true);
     assert_eq!(*team.build(&team.machine(&first), false).ran(), nothing());
 }
+
+/// What `datac` prints, to both.
+fn said(output: &Output) -> String {
+    String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap().replace('\u{a0}', " ")
+}
+
+/// The names of the objects of releases.
+fn of_releases(team: &Team) -> Vec<String> {
+    team.server.objects().into_keys().filter(|name| name.starts_with("cache/datac-releases-1/")).collect()
+}
+
+#[test]
+fn a_release_is_pulled_with_the_same_bytes_and_removed() {
+    let (team, first) = (Team::new(), space());
+    team.server.page(3);
+    let run = |space: &Space, signs: bool, code: i32, arguments: &[&str]| -> String {
+        let output = team.datac(space, signs, &[], arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", said(&output));
+        said(&output)
+    };
+    first.build();
+    let released: Value = serde_json::from_str(&run(&first, true, 0, &["release", "a@1", "--json"])).unwrap();
+    let counted: u64 =
+        ["reads", "writes", "lists", "removals"].iter().map(|kind| released["requests"][kind].as_u64().unwrap()).sum();
+    assert_eq!(counted, team.server.log().len() as u64, "every request is counted");
+    assert_eq!(released["is_new"], true);
+    let second = team.machine(&Space::new());
+    run(&second, false, 0, &["pull", "a@1"]);
+    assert_same(&first.outputs(), &second.outputs());
+    team.server.forget_log();
+    assert!(run(&second, false, 0, &["pull", "a@1"]).starts_with("already there"));
+    assert_eq!(team.server.log(), ["GET /team/cache/datac-releases-1/named/a/1.release"]);
+
+    // The same name stands for the same bytes.
+    let before = team.server.objects();
+    team.server.forget_log();
+    assert!(run(&first, true, 0, &["release", "a@1"]).starts_with("released already"));
+    assert!(!team.server.log().iter().any(|line| line.starts_with("PUT")), "{:?}", team.server.log());
+    let outputs = first.outputs();
+    first.edit("config/sft/three.yaml", "seed: 1", "seed: 2");
+    first.build();
+    assert!(run(&first, true, 4, &["release", "a@1"]).contains("with another content"));
+    let is_kept = |(name, bytes): (&String, &Vec<u8>)| team.server.objects()[name] == *bytes;
+    assert!(before.iter().all(is_kept));
+    run(&first, true, 0, &["release", "a@2"]);
+    assert!(run(&second, false, 0, &["releases"]).contains("a@2"));
+    run(&first, true, 0, &["cache", "gc", "--remote", "--max-age", "0"]);
+
+    // A piece with other bytes is named, and put back by whoever releases the same again.
+    let piece = of_releases(&team).into_iter().find(|name| name.contains("/piece/")).unwrap();
+    let sound = team.server.objects()[&piece].clone();
+    team.server.set(&piece, "rubbish");
+    assert!(run(&first, true, 1, &["cache", "verify", "--remote"]).contains("damaged"));
+    run(&first, true, 0, &["release", "a@2"]);
+    let third = team.machine(&Space::new());
+    let is_of_first =
+        run(&first, true, 0, &["releases"]).contains("a@1") && !team.server.objects().contains_key(&piece);
+    if is_of_first {
+        // Only the first release has it.
+        team.server.set(&piece, sound);
+    }
+    run(&third, false, 0, &["pull", "a@1"]);
+    assert_same(&outputs, &third.outputs());
+
+    run(&first, false, 0, &["release", "remove", "a@1"]);
+    run(&third, false, 0, &["pull", "a@2", "--force"]);
+    assert_same(&first.outputs(), &third.outputs());
+    assert!(run(&second, false, 3, &["pull", "a@1"]).contains("the last of 1 is `a@2`"));
+    run(&first, false, 0, &["release", "remove", "a@2"]);
+    assert_eq!(of_releases(&team), [] as [&str; 0]);
+}
+
+#[test]
+fn whatever_the_network_does_a_release_is_there_whole_or_not_at_all() {
+    let (team, first) = (Team::new(), space());
+    team.server.is_checking();
+    first.build();
+    let (mut released, mut pulled, mut refused) = (0, 0, 0);
+    for seed in 0..12 {
+        let name = format!("a@{seed}");
+        team.server.go_wrong(20, seed);
+        let made = team.datac(&first, true, &[], &["release", &name]);
+        team.server.go_wrong(0, 0);
+        let second = team.machine(&Space::new());
+        let plain = team.datac(&second, false, &[], &["pull", &name]);
+        match made.status.code() {
+            Some(0) => {
+                // What the server has forgotten although it said that it was done is named, and put back.
+                if !plain.status.success() {
+                    assert_eq!(plain.status.code(), Some(3), "{}", said(&plain));
+                }
+                released += 1;
+            }
+            code => {
+                assert!(matches!(code, Some(3 | 4)), "{}", said(&made));
+                refused += 1;
+            }
+        }
+        for (path, bytes) in second.outputs() {
+            assert!(first.outputs()[&path] == bytes, "{path} is whole, or not there");
+        }
+        let again = team.datac(&first, true, &[], &["release", &name]);
+        assert!(again.status.success(), "{}", said(&again));
+        team.server.go_wrong(20, seed + 100);
+        let faulty = team.datac(&team.machine(&Space::new()), false, &[], &["pull", &name]);
+        team.server.go_wrong(0, 0);
+        pulled += u64::from(faulty.status.success());
+        let third = team.machine(&Space::new());
+        let plain = team.datac(&third, false, &[], &["pull", &name]);
+        assert!(plain.status.success(), "{}", said(&plain));
+        assert_same(&first.outputs(), &third.outputs());
+    }
+    println!("{released} released, {refused} refused, {pulled} pulled at once");
+    assert!(released > 0 && pulled > 0, "{released} released, {refused} refused, {pulled} pulled");
+}
+
+#[test]
+fn of_those_who_release_a_name_at_once_one_has_it() {
+    let team = Team::new();
+    let spaces: Vec<Space> = (0..4)
+        .map(|number| {
+            let space = space();
+            space.edit("config/sft/three.yaml", "seed: 1", &format!("seed: {}", 10 + number));
+            space.build();
+            space
+        })
+        .collect();
+    let codes: Mutex<Vec<i32>> = Mutex::default();
+    thread::scope(|threads| {
+        for space in &spaces {
+            let (team, codes) = (&team, &codes);
+            threads.spawn(move || {
+                let output = team.datac(space, true, &[], &["release", "a@1"]);
+                codes.lock().unwrap().push(output.status.code().unwrap());
+            });
+        }
+    });
+    let mut codes = codes.into_inner().unwrap();
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 4, 4, 4]);
+    let second = team.machine(&Space::new());
+    assert!(team.datac(&second, false, &[], &["pull", "a@1"]).status.success());
+    assert!(spaces.iter().any(|space| space.outputs() == second.outputs()));
+}
