@@ -345,7 +345,7 @@ fn refusals_say_what_and_where() {
     // Two recipes would have the same folder.
     space.write(
         "config/more/sft/small.yaml",
-        recipe(&[entry("b", "data/b.jsonl", 1.0, &[])], "").replace("phase: sft", "phase: midtrain"),
+        recipe(&[entry("b", "data/b.jsonl", 1.0, &[])], "").replace("phase: sft", "phase: sft_more"),
     );
     space.build();
     let text = ends(&space, 2, &["push", place.path()]);

@@ -5,7 +5,7 @@
 DATAC was compiled with `--features bucket`. Ten machines publish at once into one bucket; another one then runs nothing and has the same
 bytes. The server checks each signature, and permits no more than the policy in docs/remote-cache.md does; who only reads has less.
 What the server lists is compared with what datac says of it. Then rows are read from the bucket: by pins on a second machine, and not once
-an object has changed.
+an object has changed. Last, outputs are pushed: one file in parts, by two machines at once, and not by who may not; and they are pulled.
 """
 
 import json
@@ -84,6 +84,7 @@ def main():
             "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=admin["AccessKeyId"], aws_secret_access_key=admin["SecretAccessKey"])
         shared(datac, folder, endpoint, client, admin, writes, reads)
         sources(datac, folder, endpoint, client, reads)
+        pushes(datac, folder, endpoint, client, admin, writes, reads)
     finally:
         server.stop()
 
@@ -210,6 +211,78 @@ def sources(datac, folder, endpoint, client, reads):
     third.run("lock", "--upgrade")
     third.run("build", "--locked")
     print("an object that has changed is refused, and taken once the pin is moved")
+
+
+def current(client, recipe):
+    """Returns what a recipe is, as a program elsewhere finds it: its version, and its files by their names in the workspace."""
+    at = f"datac/cache/out/{recipe}/"
+    get = lambda key: client.get_object(Bucket="team", Key=key)["Body"].read()
+    document = json.loads(get(at + "current.json"))
+    files = {file["output"]: get(at + file["path"]) for file in document["files"]}
+    assert all(len(files[file["output"]]) == file["bytes"] for file in document["files"])
+    return document["version"], files
+
+
+def pushes(datac, folder, endpoint, client, admin, writes, reads):
+    to = "s3://team/datac/cache/out"
+    machines = [Machine(datac, folder / f"push{number}", endpoint, writes, "") for number in range(2)]
+    for number, machine in enumerate(machines):
+        machine.environment.pop("DATAC_REMOTE")
+        lines = [json.dumps({"instruction": f"Why {n}?", "input": "", "output": f"So {n} {number}. " + "so " * 300}) + "\n" for n in range(20_000)]
+        (machine.folder / "data/large.jsonl").write_text("".join(lines), "utf-8")
+        (machine.folder / "config/large.yaml").write_text(
+            "metadata: { phase: sft }\ndatasets:\n  - { name: own, source: data/large.jsonl }\nvalidation: { ratio: 0.1, seed: 1 }\n"
+            "output: [native, { shape: trl, container: parquet, layout: hub }]\n", "utf-8")
+        machine.run("build", "--quiet")
+    first, second = machines
+    own = lambda machine: {name: content for name, content in outputs(machine).items() if "quarantine" not in name}
+    assert max(map(len, own(first).values())) > 8 << 20
+    report = lambda machine, *more: json.loads(machine.run("push", to, "--json", *more).stdout)
+
+    pushed = report(first)
+    version, files = current(client, "config/large")
+    assert files == own(first) and version == pushed["recipes"][0]["version"]
+    assert client.list_multipart_uploads(Bucket="team").get("Uploads", []) == []
+    print(f"{sum(map(len, files.values()))} bytes in {len(files)} files are pushed: {pushed['requests']}")
+
+    again = report(first)
+    assert again["requests"]["writes"] == 0 and not again["recipes"][0]["is_new"]
+    print(f"again: {again['requests']}")
+
+    rows = first.folder / "data/large.jsonl"
+    rows.write_text(rows.read_text("utf-8").replace("Why 7?", "Why seven?"), "utf-8")
+    first.run("push", to, code=1)
+    first.run("build", "--quiet")
+    edited = report(first)
+    sent = [file["path"].partition("/")[2] for file in edited["recipes"][0]["files"] if file["is_new"]]
+    assert current(client, "config/large")[1] == own(first) and edited["recipes"][0]["before"] == version
+    print(f"one row edited: {sent} sent, {edited['requests']}")
+
+    codes, late = [], 0
+    for _ in range(6):
+        running = [subprocess.Popen([datac, "-C", str(machine.folder), "push", to], env=machine.environment, stderr=subprocess.PIPE) for machine in machines]
+        said = [process.communicate()[1].decode() for process in running]
+        codes = [process.returncode for process in running]
+        assert 0 in codes and set(codes) <= {0, 1}, (codes, said)
+        assert all("somebody else has pushed it meanwhile" in text for code, text in zip(codes, said) if code), said
+        late += codes.count(1)
+        assert current(client, "config/large")[1] in (own(first), own(second))
+    print(f"two machines pushed at once, 6 times: {late} were late, and what is there is that of one of them")
+
+    report(first)
+    reader = Machine(datac, folder / "pull", endpoint, reads, "")
+    reader.environment.pop("DATAC_REMOTE")
+    reader.run("pull", f"{to}/config/large")
+    assert own(reader) == own(first)
+    for user, address, words in (
+        (reads, to, "access denied (AccessDenied)"), (writes, "s3://team/elsewhere", "access denied"), (admin, "s3://gone/x", "there is no such bucket")
+    ):
+        second.secret = user["SecretAccessKey"]
+        second.environment |= {"AWS_ACCESS_KEY_ID": user["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": user["SecretAccessKey"]}
+        said = second.run("push", address, code=3).stderr
+        assert words in said, said
+    assert current(client, "config/large")[1] == own(first)
+    print("pulled with the same bytes by who only reads; whoever may not push is told so")
 
 
 main()
