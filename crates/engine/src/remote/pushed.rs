@@ -58,7 +58,7 @@ pub struct CurrentOutputs {
     pub format: String,
     /// Name of the recipe, such as `sft/general`.
     pub recipe: String,
-    /// The version: BLAKE3 of a text that lists the files, see [`version_of`].
+    /// The version: BLAKE3 of a text that lists the files.
     pub version: FileHash,
     /// The version of datac that pushed it.
     pub datac: String,
