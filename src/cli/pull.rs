@@ -60,7 +60,7 @@ impl Content for Pulled {
 }
 
 impl Content for PulledOutputs {
-    const SCHEMA: &'static str = "datac.pull-outputs/1";
+    const SCHEMA: &'static str = "datac.pull.outputs/1";
 }
 
 /// Schemas of the JSON documents that this command prints.

@@ -67,7 +67,7 @@ impl Content for Pushed {
 }
 
 impl Content for PushedOutputs {
-    const SCHEMA: &'static str = "datac.push-outputs/1";
+    const SCHEMA: &'static str = "datac.push.outputs/1";
 }
 
 /// Schemas of the JSON documents that this command prints.

@@ -89,7 +89,7 @@ struct RemoveOptions {
 }
 
 impl Content for RemovedReleases {
-    const SCHEMA: &'static str = "datac.release-remove/1";
+    const SCHEMA: &'static str = "datac.release.remove/1";
 }
 
 impl Content for Released {
