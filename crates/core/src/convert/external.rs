@@ -97,8 +97,8 @@ impl Converter for External {
 
     fn version(&self) -> u32 {
         match self.by {
-            By::Command => 6,
-            By::Python => 2,
+            By::Command => 7,
+            By::Python => 3,
         }
     }
 

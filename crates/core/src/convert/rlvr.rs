@@ -68,7 +68,7 @@ impl Converter for Rlvr {
     }
 
     fn version(&self) -> u32 {
-        8
+        9
     }
 
     fn kind(&self) -> SampleKind {
