@@ -36,7 +36,7 @@ const QUARANTINE_WRITER_VERSION: u32 = 2;
 
 /// Version of rendering, encoding and masking, to be raised when the same samples have other ids, or other ones are refused or
 /// counted.
-const RENDERING_VERSION: u32 = 6 + ENCODED_VERSION as u32;
+const RENDERING_VERSION: u32 = 7 + ENCODED_VERSION as u32;
 
 /// Version of the encoding of rejects, to be raised when the same rejects are stored differently.
 pub(crate) const REJECTS_VERSION: u32 = 1;

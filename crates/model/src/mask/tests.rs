@@ -147,6 +147,42 @@ const CALLS: &str = r#"[{"role": "user", "content": "u"}, {"role": "assistant", 
     [{"function": {"name": "f", "arguments": {"x": 1.0}}}, {"function": {"name": "g", "arguments": {}}}]}, {"role": "tool", "content": "r"}, {"role": "assistant", "content": "b"}]"#;
 
 #[test]
+fn calls_may_stand_before_the_content() {
+    let template = "{% for m in messages %}<|s|>{{ m.role }}\n{% for c in m.tool_calls or [] %}<call>{{ c.function.name }}</call>{% endfor %}\
+        {{ m.content }}<|e|>\n{% endfor %}{% if add_generation_prompt %}<|s|>assistant\n{% endif %}";
+    let conversation = |content: &str| {
+        let call =
+            |name: &str| format!(r#"{{"type": "function", "function": {{"name": "{name}", "arguments": {{}}}}}}"#);
+        parse(&format!(
+            r#"[{{"role": "user", "content": "now?"}}, {{"role": "assistant", "content": "{content}", "tool_calls": [{}, {}]}},
+            {{"role": "tool", "content": "noon"}}, {{"role": "assistant", "content": "Noon."}}]"#,
+            call("now"),
+            call("here")
+        ))
+    };
+    for content in ["I look.", "<call>me</call>", "now", "<"] {
+        assert_eq!(
+            runs(&masker(template), &conversation(content), &Rules::default()).expect("it has a mask"),
+            [
+                "<call>now</call><call>here</call>/tool_call/1".to_owned(),
+                format!("{content}/content/1"),
+                "<|e|>/end_of_turn/1".to_owned(),
+                "Noon./content/3".to_owned(),
+                "<|e|>/end_of_turn/3".to_owned(),
+            ]
+        );
+    }
+    // Results between the calls and the content are not the model's.
+    let result = "{% if m.tool_calls and loop.nextitem is defined %}<result></result>{% endif %}{{ m.content }}";
+    let with_results = template.replace("{{ m.content }}", result);
+    let uncertain = runs(&masker(&with_results), &conversation("I look."), &Rules::default());
+    assert_eq!(uncertain.unwrap_err(), "it is not certain where the chat template writes the tool calls of message 1");
+    let nameless = template.replace("c.function.name", "'f'");
+    let dropped = runs(&masker(&nameless), &conversation("I look."), &Rules::default());
+    assert_eq!(dropped.unwrap_err(), "the chat template drops the names of the tool calls of message 1");
+}
+
+#[test]
 fn calls_and_reasoning_are_found() {
     let rules = Rules::default();
     let expected = [

@@ -91,7 +91,11 @@ impl Masker {
             (None, None) => {}
         }
         if message.calls_tools() {
-            self.add_calls(conversation, places, index, &mut parts)?;
+            if let Err(why) = self.add_calls(conversation, places, index, &mut parts) {
+                let [(content, Reason::Content)] = &parts[..] else { return Err(why) };
+                let calls = self.calls_before(conversation, places, index, content).ok_or(why)?;
+                parts.insert(0, (calls, Reason::ToolCall));
+            }
         }
         Ok(Turn { parts })
     }
@@ -115,12 +119,7 @@ impl Masker {
     ) -> Result<(), MaskError> {
         let uncertain = || MaskError::Uncertain { message: index, part: Field::Whole.name() };
         let message = &conversation.messages[index];
-        let calls = message.get("tool_calls").and_then(|calls| calls.items()).unwrap_or_default();
-        let name = |call: &crate::Json| {
-            let function = call.get("function").unwrap_or_else(|| call.clone());
-            function.get("name").and_then(|name| name.as_str().map(str::to_owned))
-        };
-        let names: Vec<String> = calls.iter().filter_map(name).collect();
+        let names = call_names(message);
         // Without the calls, the text changes where they stand.
         let bare = conversation.with_message(index, message.without(&["tool_calls"]));
         if self.render(&bare, Ending::Closed).is_ok_and(|bare| bare.text == places.text) {
@@ -165,6 +164,35 @@ impl Masker {
         };
         parts.push((start..end, Reason::ToolCall));
         Ok(())
+    }
+
+    /// Returns where the calls of a message stand that the template writes before its content, as Gemma 4 does: what is gone from
+    /// the text without them, up to the content. All names must be in it, in their order, and nothing that a later message has
+    /// written there, such as the result of a call, which other versions of that template put before the content, too.
+    fn calls_before(
+        &self,
+        conversation: &Conversation,
+        places: &Places<'_>,
+        index: usize,
+        content: &Range<usize>,
+    ) -> Option<Range<usize>> {
+        let bare = conversation.with_message(index, conversation.messages[index].without(&["tool_calls"]));
+        let bare = self.render(&bare, Ending::Closed).ok()?.text;
+        let length = places.text.len().checked_sub(bare.len())?;
+        let start = content.start.checked_sub(length)?;
+        let (before, behind) = (places.text.get(..start)?, places.text.get(content.start..)?);
+        if bare.strip_prefix(before)? != behind {
+            return None;
+        }
+        let up_to = Conversation { messages: conversation.messages[..=index].to_vec(), ..conversation.clone() };
+        if !self.render(&up_to, Ending::Closed).ok()?.text.starts_with(&places.text[..content.end]) {
+            return None;
+        }
+        let mut written = &places.text[start..content.start];
+        for name in call_names(&conversation.messages[index]) {
+            written = &written[written.find(&name)? + name.len()..];
+        }
+        Some(self.start_before(conversation, places.text, index, start)..content.start)
     }
 
     /// Returns where the calls of a message stand if the text begins with the prompt for the message, and goes on as the
@@ -246,6 +274,16 @@ impl Masker {
         }
         Some(at + end)
     }
+}
+
+/// Returns the names of the functions that a message calls.
+fn call_names(message: &Message) -> Vec<String> {
+    let calls = message.get("tool_calls").and_then(|calls| calls.items()).unwrap_or_default();
+    let name = |call: &crate::Json| {
+        let function = call.get("function").unwrap_or_else(|| call.clone());
+        function.get("name").and_then(|name| name.as_str().map(str::to_owned))
+    };
+    calls.iter().filter_map(name).collect()
 }
 
 /// Returns the last boundary of a character that is not behind `at`.
