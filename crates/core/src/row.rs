@@ -224,11 +224,11 @@ impl<'a> RawRow<'a> {
 /// Whether a column is called so, whatever its case and however its words are joined: `systemPrompt` and `System Prompt` are
 /// `system_prompt`, as programs in JavaScript and people with spreadsheets write it.
 pub fn is_called(column: &str, name: &str) -> bool {
-    letters(column).eq(letters(name))
+    column == name || letters(column).eq(letters(name))
 }
 
 /// The bytes of a name that count, in lower case.
-pub(crate) fn letters(name: &str) -> impl Iterator<Item = u8> {
+pub(crate) fn letters(name: &str) -> impl DoubleEndedIterator<Item = u8> {
     name.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' ')).map(|byte| byte.to_ascii_lowercase())
 }
 
