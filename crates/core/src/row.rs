@@ -224,7 +224,14 @@ impl<'a> RawRow<'a> {
 /// Whether a column is called so, whatever its case and however its words are joined: `systemPrompt` and `System Prompt` are
 /// `system_prompt`, as programs in JavaScript and people with spreadsheets write it.
 pub fn is_called(column: &str, name: &str) -> bool {
-    column == name || letters(column).eq(letters(name))
+    let differ_at_once = || match (column.as_bytes(), name.as_bytes()) {
+        ([first, ..], [of_name, ..]) => {
+            first.is_ascii_alphabetic() && of_name.is_ascii_alphabetic() && !first.eq_ignore_ascii_case(of_name)
+        }
+        _ => false,
+    };
+    // Nearly always one of both is so, and rows have many columns that are looked for under many names.
+    column == name || (!differ_at_once() && letters(column).eq(letters(name)))
 }
 
 /// The bytes of a name that count, in lower case.

@@ -1,6 +1,6 @@
 //! No text is what a chat template writes.
 
-use memchr::{memchr_iter, memmem};
+use memchr::memchr2_iter;
 
 use super::{Check, Mode, Rule};
 use crate::row::Reason;
@@ -40,6 +40,17 @@ const MARKS: [&[u8]; 16] = [
 
 fn is_rendered(text: &str) -> bool {
     let bytes = text.as_bytes();
-    memchr_iter(b'<', bytes).any(|at| MARKS.iter().any(|mark| bytes[at + 1..].starts_with(mark)))
-        || memmem::find(bytes, b"[/INST]").is_some_and(|end| memmem::find(&bytes[..end], b"[INST]").is_some())
+    let mut is_open = false;
+    memchr2_iter(b'<', b'[', bytes).any(|at| {
+        let behind = &bytes[at + 1..];
+        match (bytes[at], behind.first()) {
+            (b'[', _) => {
+                is_open |= behind.starts_with(b"INST]");
+                is_open && behind.starts_with(b"/INST]")
+            }
+            // Code has many a `<`, and hardly one with such a byte behind it.
+            (_, Some(b'|' | b's' | 0xef)) => MARKS.iter().any(|mark| behind.starts_with(mark)),
+            _ => false,
+        }
+    })
 }

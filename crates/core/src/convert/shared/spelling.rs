@@ -140,7 +140,12 @@ impl<'a> Named<'a> {
 
     /// A bit that names have in common that are [called](is_called) the same.
     fn mark(name: &str) -> u64 {
-        let (first, last) = (letters(name).next().unwrap_or(0), letters(name).next_back().unwrap_or(0));
+        let (first, last) = match name.as_bytes() {
+            [first, .., last] if first.is_ascii_alphabetic() && last.is_ascii_alphabetic() => {
+                (first.to_ascii_lowercase(), last.to_ascii_lowercase())
+            }
+            _ => (letters(name).next().unwrap_or(0), letters(name).next_back().unwrap_or(0)),
+        };
         1 << ((u32::from(first) * 7 + u32::from(last)) % 64)
     }
 }
