@@ -90,12 +90,12 @@ impl Masker {
             (None, Some(content)) => parts.push((content.clone(), Reason::Content)),
             (None, None) => {}
         }
-        if message.calls_tools() {
-            if let Err(why) = self.add_calls(conversation, places, index, &mut parts) {
-                let [(content, Reason::Content)] = &parts[..] else { return Err(why) };
-                let calls = self.calls_before(conversation, places, index, content).ok_or(why)?;
-                parts.insert(0, (calls, Reason::ToolCall));
-            }
+        if message.calls_tools()
+            && let Err(why) = self.add_calls(conversation, places, index, &mut parts)
+        {
+            let [(content, Reason::Content)] = &parts[..] else { return Err(why) };
+            let calls = self.calls_before(conversation, places, index, content).ok_or(why)?;
+            parts.insert(0, (calls, Reason::ToolCall));
         }
         Ok(Turn { parts })
     }
