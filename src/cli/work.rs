@@ -32,8 +32,8 @@ pub(super) struct Work {
     files: BTreeMap<String, Reading>,
     /// Outputs that are being written, by label.
     outputs: BTreeMap<String, Writing>,
-    /// Downloads by path: bytes so far, and in all.
-    downloads: BTreeMap<String, (Amount, Rate)>,
+    /// Files that are fetched or sent, by that and their paths: bytes so far, and in all.
+    transfers: BTreeMap<(&'static str, String), (Amount, Rate)>,
     /// Everything else that runs: label to what is done.
     others: BTreeMap<String, &'static str>,
     /// Parts of the cache that are being checked.
@@ -171,11 +171,11 @@ impl Work {
             }
             Event::Finished { kind: JobKind::Stage(Stage::Output), label, .. } => drop(self.outputs.remove(label)),
             Event::Finished { label, .. } => drop(self.others.remove(label)),
-            Event::Download { path, done, total } if done >= total => drop(self.downloads.remove(path)),
             Event::Download { path, done, total } => {
-                let (amount, rate) = self.downloads.entry(path.clone()).or_default();
-                *amount = Amount { done: *done, total: *total };
-                rate.measure(at, *done);
+                self.transfer("fetching", path, Amount { done: *done, total: *total }, at)
+            }
+            Event::Upload { path, done, total } => {
+                self.transfer("sending", path, Amount { done: *done, total: *total }, at)
             }
             Event::Checked { done, total } => {
                 let (amount, rate) = self.checked.get_or_insert_default();
@@ -184,6 +184,18 @@ impl Work {
             }
             _ => {}
         }
+    }
+
+    /// Notes how much of a file is fetched or sent.
+    fn transfer(&mut self, verb: &'static str, path: &str, amount: Amount, at: Duration) {
+        let key = (verb, path.to_owned());
+        if amount.done >= amount.total {
+            self.transfers.remove(&key);
+            return;
+        }
+        let (known, rate) = self.transfers.entry(key).or_default();
+        *known = amount;
+        rate.measure(at, amount.done);
     }
 
     /// Notes how far everything is `at` this time, for rates.
@@ -247,9 +259,9 @@ impl Work {
             }
             running.push(("writing", label.clone(), details));
         }
-        for (path, (amount, rate)) in &self.downloads {
+        for ((verb, path), (amount, rate)) in &self.transfers {
             let details = [vec![amount.percent(), amount.words()], rate.words(*amount)].concat();
-            running.push(("fetching", path.clone(), details));
+            running.push((*verb, path.clone(), details));
         }
         for (label, file) in self.files.iter().filter(|(_, file)| file.is_running) {
             let mut details = Vec::new();
@@ -434,6 +446,19 @@ mod tests {
         let narrow = plain(&busy().lines("Building", Duration::from_secs(75), 40));
         assert_eq!(narrow[0], "    Building [===>   ] 1/3");
         assert_eq!(shortened("data/a/very/long/path.jsonl", 12), "…/path.jsonl");
+    }
+
+    #[test]
+    fn what_is_sent_is_not_told_to_be_fetched() {
+        let mut work = Work::default();
+        let path = || "dataset/train.jsonl".to_owned();
+        let lines = |work: &Work| plain(&work.lines("Pushing", Duration::from_secs(1), 100)).split_off(1);
+        work.see(&Event::Upload { path: path(), done: 250_000_000, total: 500_000_000 }, Duration::from_secs(1));
+        assert_eq!(lines(&work), ["     sending dataset/train.jsonl  50%, 250.0 of 500.0 MB"]);
+        work.see(&Event::Download { path: path(), done: 0, total: 10 }, Duration::from_secs(1));
+        work.see(&Event::Upload { path: path(), done: 500_000_000, total: 500_000_000 }, Duration::from_secs(2));
+        assert_eq!(lines(&work).len(), 1);
+        assert!(lines(&work)[0].starts_with("    fetching dataset/train.jsonl"));
     }
 
     #[test]

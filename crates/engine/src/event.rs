@@ -26,6 +26,15 @@ pub enum Event {
         /// Total size in bytes.
         total: u64,
     },
+    /// Bytes of a file were sent to where others read it.
+    Upload {
+        /// Path of the file.
+        path: String,
+        /// Bytes sent so far.
+        done: u64,
+        /// Total size in bytes.
+        total: u64,
+    },
     /// Part of the cache was checked.
     Checked {
         /// Bytes checked so far.

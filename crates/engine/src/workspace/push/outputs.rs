@@ -298,7 +298,7 @@ impl ReadOutput for Source<'_> {
         if open.done > open.bytes || is_end && FileHash::new(open.hasher.clone().finish()) != open.blake3 {
             return Err(PushError::Changed(open.shown.clone()));
         }
-        (self.site.observer)(Event::Download { path: open.shown.clone(), done: open.done, total: open.bytes });
+        (self.site.observer)(Event::Upload { path: open.shown.clone(), done: open.done, total: open.bytes });
         Ok(part)
     }
 }
