@@ -270,13 +270,17 @@ fn what_was_pushed_is_pulled_with_every_byte_checked() {
             let other = Space::new();
             let text = ends(&other, 3, &["pull", &from, "--to", other.path("rows").to_str().unwrap()]);
             assert!(text.contains(how) && text.contains("`datac push` where the recipe is built"), "{text}");
+            assert!(text.contains(&format!("remove `{}` first", path.display())), "{text}");
             let there = files(&other.path("rows"));
             let is_bad = |path: &PathBuf| {
                 !published(&space, "sft_large").values().any(|bytes| *bytes == fs::read(path).unwrap())
             };
             assert!(!there.iter().any(is_bad), "{there:?}");
         }
-        fs::write(&path, whole).unwrap();
+        // What the hint says mends it.
+        fs::remove_file(&path).unwrap();
+        ends(&space, 0, &["push", place.path(), "sft/large"]);
+        assert_eq!(fs::read(&path).unwrap(), whole);
     }
     let text = ends(&elsewhere, 3, &["pull", place.path()]);
     assert!(text.contains("there is no `current.json` in") && text.contains("/sft/general`"), "{text}");

@@ -164,9 +164,12 @@ pub(in crate::workspace) fn failure_of(error: &PushError, place: &str, recipe: &
         PushError::Changed(_) => {
             Failure::plain(FailureKind::Action, error.to_string()).hint(format!("`datac build {recipe}` first"))
         }
-        PushError::Damaged { .. } => {
-            Failure::new(FailureKind::Source, format!("get `{recipe}` from `{place}`: {error}"))
-                .hint("`datac push` where the recipe is built puts back what is missing")
+        PushError::Damaged { path, .. } => {
+            // A push goes by sizes: it does not read what is there.
+            Failure::new(FailureKind::Source, format!("get `{recipe}` from `{place}`: {error}")).hint(format!(
+                "`datac push` where the recipe is built puts back what is missing; remove `{}` first if it is there",
+                whole(path)
+            ))
         }
         PushError::Fault(_) | PushError::Lost(_) => {
             let of = if recipe.is_empty() { String::new() } else { format!(" for `{recipe}`") };
