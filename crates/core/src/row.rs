@@ -167,10 +167,13 @@ impl<'a> RawRow<'a> {
         first(|value| !value.is_nothing()).or_else(|| first(|value| *value != Value::Null))
     }
 
-    /// Returns the first field that is [called](is_called) so, of whose value `is_there` holds. The field does not count as used.
+    /// Returns the field of this name, else the first that is [called](is_called) so, of whose value `is_there` holds. The field does
+    /// not count as used.
     pub fn spelled(&self, name: &str, is_there: impl Fn(&Value<'a>) -> bool) -> Option<(&str, &Value<'a>)> {
-        let mut fields = self.fields.iter();
-        let found = fields.find(|(field, value)| is_called(field, name) && is_there(value));
+        let find = |is_meant: fn(&str, &str) -> bool| {
+            self.fields.iter().find(|(field, value)| is_meant(field, name) && is_there(value))
+        };
+        let found = find(|field, name| field == name).or_else(|| find(is_called));
         found.map(|(field, value)| (&**field, value))
     }
 

@@ -326,6 +326,14 @@ mod tests {
         assert!(
             converted("messages", &row(r#""sampleWeight":0.5"#), &Options::new()).unwrap_err().contains("trained on")
         );
+        // The one that is spelled as it should be is meant; the other one is named.
+        let (written, unused) = converted(
+            "messages",
+            &row(r#""messages":[{"role":"user","content":"p"},{"role":"assistant","content":"b"}]"#),
+            &Options::new(),
+        )
+        .unwrap();
+        assert!(written.contains(r#""content":"b""#) && unused == "Messages 1", "{written} {unused:?}");
         let parts = r#""system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}},{"text":"t"}]"#;
         assert!(
             converted("messages", &row(parts), &Options::new())
