@@ -74,7 +74,7 @@ fn texts_that_a_chat_template_wrote_are_told() {
     let marks = "1 text of `a` holds marks of a chat template, such as `<|im_start|>user`";
     assert_eq!(told("sft/chat"), [format!("{marks}: a chat template would write them once more")]);
     assert_eq!(told("rl/ask"), told("sft/chat"));
-    assert_eq!(told("pt/raw"), [format!("{marks}: they are trained on as they are")]);
+    assert_eq!(told("pt/raw"), [format!("{marks}: a model is trained on them as they stand")]);
     assert_eq!(told("sft/left_out"), [""; 0]);
     assert_eq!(space.text("dataset/sft_left_out_train.jsonl").lines().count(), 1);
 }

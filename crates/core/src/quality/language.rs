@@ -153,15 +153,19 @@ static SCRIPTS: LazyLock<Vec<([u8; 2], u32)>> = LazyLock::new(|| {
 /// The language is unknown if the text has no letters, or fewer than 10 unless the script determines the language
 /// (Greek, Thai, …). Otherwise it is the most likely of 70 languages, with the certainty of the model, which is low
 /// for short texts and between similar languages. A text of up to 200 letters that the model takes for another language in Latin
-/// letters is English if English words stand in it: with a certainty of 0.1 if it is one, and 0.5 if there are more. Codes are ISO 639-1: Mandarin is `zh`, Persian
-/// `fa`, Bokmål `nb`.
+/// letters is English if English words stand in it: with a certainty of 0.1 if it is one, and 0.5 if there are more. Codes are
+/// ISO 639-1: Mandarin is `zh`, Persian `fa`, Bokmål `nb`.
 pub fn language(text: &str) -> Language {
     let text = text.char_indices().nth(MAX_CHARACTERS).map_or(text, |(end, _)| &text[..end]);
-    match whatlang::detect(text) {
-        Some(found) if found.script() == Script::Latin && !has_enough_letters(text) => Language::UNKNOWN,
-        Some(found) if found.script() == Script::Latin && found.lang() != Lang::Eng && english(text) > 0 => {
-            Language { code: *b"en", certainty: if english(text) > 1 { 50 } else { 10 } }
+    let found = whatlang::detect(text);
+    let is_other = |found: &whatlang::Info| found.script() == Script::Latin && found.lang() != Lang::Eng;
+    if found.as_ref().is_some_and(is_other) && has_enough_letters(text) {
+        let words = english(text);
+        if words > 0 {
+            return Language { code: *b"en", certainty: if words > 1 { 50 } else { 10 } };
         }
+    }
+    match found {
         Some(found) if is_settled_by(found.script()) || has_enough_letters(text) => {
             let certainty = if is_settled_by(found.script()) { 1.0 } else { found.confidence() };
             let certainty = (100.0 * certainty.clamp(0.0, 1.0)).round() as u8;

@@ -235,7 +235,7 @@ fn rendered(recipe: &Recipe, plan: &RecipePlan) -> Vec<Note> {
         let count: u64 = of_rule.map(|broken| u64::from(broken.places)).sum();
         let (texts, hold) = if count == 1 { ("text", "holds") } else { ("texts", "hold") };
         let so = match recipe.metadata.kind {
-            SampleKind::Text => "they are trained on as they are",
+            SampleKind::Text => "a model is trained on them as they stand",
             _ => "a chat template would write them once more",
         };
         let text = format!(
